@@ -1,0 +1,3 @@
+"""An etcd-compatible cluster member and its client, as Trio programs."""
+
+__version__ = "0.1.0"

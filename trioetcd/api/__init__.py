@@ -1,0 +1,1 @@
+"""The vocabulary of etcd's API: messages, RPCs, errors, codecs. Imports nothing else of this project."""

@@ -1,0 +1,1 @@
+"""The member: everything between the consensus core and the front ends. Trio begins here."""
