@@ -15,6 +15,7 @@ from enum import Enum, IntEnum
 from typing import Any, Final, NamedTuple, TypeVar, dataclass_transform
 
 T = TypeVar("T")
+E = TypeVar("E", bound=IntEnum)
 _SPEC: Final = "trioetcd.api.field"
 
 
@@ -119,6 +120,24 @@ def enumeration(number: int, enum: type[IntEnum], *, repeated: bool = False) -> 
 def nested(number: int, message: Callable[[], type], *, repeated: bool = False, oneof: str | None = None) -> Any:
     """Another message, named late (`lambda: TxnRequest`) so that messages may contain each other."""
     return _field(number, WireType.MESSAGE, message=message, repeated=repeated, oneof=oneof)
+
+
+_ENUM_NAMES: Final[dict[type[IntEnum], str]] = {}
+
+
+def enum(proto_name: str) -> Callable[[type[E]], type[E]]:
+    """Declare a class as the enumeration `proto_name` (its full name in etcd's .proto files)."""
+
+    def declare(cls: type[E]) -> type[E]:
+        _ENUM_NAMES[cls] = proto_name
+        return cls
+
+    return declare
+
+
+def enum_name(cls: type[IntEnum]) -> str:
+    """The full protobuf name of a declared enumeration; it stands in errors that clients see."""
+    return _ENUM_NAMES[cls]
 
 
 _PROTO_NAMES: Final[dict[type, str]] = {}

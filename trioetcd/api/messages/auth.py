@@ -5,11 +5,12 @@ from __future__ import annotations
 from enum import IntEnum
 
 from trioetcd.api.messages.common import ResponseHeader
-from trioetcd.api.schema import boolean, bytes_, enumeration, message, nested, string, uint64
+from trioetcd.api.schema import boolean, bytes_, enum, enumeration, message, nested, string, uint64
 
 
+@enum("authpb.Permission.Type")
 class PermissionType(IntEnum):
-    """`authpb.Permission.Type`. What is permitted."""
+    """What is permitted."""
 
     READ = 0
     WRITE = 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from trioetcd.api.schema import bytes_, enumeration, int64, message, nested, uint64
+from trioetcd.api.schema import bytes_, enum, enumeration, int64, message, nested, uint64
 
 
+@enum("mvccpb.Event.EventType")
 class EventType(IntEnum):
-    """`mvccpb.Event.EventType`. What happened to the key."""
+    """What happened to the key."""
 
     PUT = 0
     DELETE = 1

@@ -5,19 +5,21 @@ from __future__ import annotations
 from enum import IntEnum
 
 from trioetcd.api.messages.common import KeyValue, ResponseHeader
-from trioetcd.api.schema import boolean, bytes_, enumeration, int64, message, nested
+from trioetcd.api.schema import boolean, bytes_, enum, enumeration, int64, message, nested
 
 
+@enum("etcdserverpb.RangeRequest.SortOrder")
 class SortOrder(IntEnum):
-    """`etcdserverpb.RangeRequest.SortOrder`. How a range is ordered."""
+    """How a range is ordered."""
 
     NONE = 0
     ASCEND = 1
     DESCEND = 2
 
 
+@enum("etcdserverpb.RangeRequest.SortTarget")
 class SortTarget(IntEnum):
-    """`etcdserverpb.RangeRequest.SortTarget`. What a range is ordered by."""
+    """What a range is ordered by."""
 
     KEY = 0
     VERSION = 1
@@ -26,8 +28,9 @@ class SortTarget(IntEnum):
     VALUE = 4
 
 
+@enum("etcdserverpb.Compare.CompareResult")
 class CompareResult(IntEnum):
-    """`etcdserverpb.Compare.CompareResult`. How a guard compares."""
+    """How a guard compares."""
 
     EQUAL = 0
     GREATER = 1
@@ -35,8 +38,9 @@ class CompareResult(IntEnum):
     NOT_EQUAL = 3
 
 
+@enum("etcdserverpb.Compare.CompareTarget")
 class CompareTarget(IntEnum):
-    """`etcdserverpb.Compare.CompareTarget`. What a guard compares."""
+    """What a guard compares."""
 
     VERSION = 0
     CREATE = 1

@@ -5,27 +5,30 @@ from __future__ import annotations
 from enum import IntEnum
 
 from trioetcd.api.messages.common import ResponseHeader
-from trioetcd.api.schema import boolean, bytes_, enumeration, int64, message, nested, string, uint32, uint64
+from trioetcd.api.schema import boolean, bytes_, enum, enumeration, int64, message, nested, string, uint32, uint64
 
 
+@enum("etcdserverpb.AlarmRequest.AlarmAction")
 class AlarmAction(IntEnum):
-    """`etcdserverpb.AlarmRequest.AlarmAction`. What to do about alarms."""
+    """What to do about alarms."""
 
     GET = 0
     ACTIVATE = 1
     DEACTIVATE = 2
 
 
+@enum("etcdserverpb.DowngradeRequest.DowngradeAction")
 class DowngradeAction(IntEnum):
-    """`etcdserverpb.DowngradeRequest.DowngradeAction`. What to do about a downgrade."""
+    """What to do about a downgrade."""
 
     VALIDATE = 0
     ENABLE = 1
     CANCEL = 2
 
 
+@enum("etcdserverpb.AlarmType")
 class AlarmType(IntEnum):
-    """`etcdserverpb.AlarmType`. What is wrong."""
+    """What is wrong."""
 
     NONE = 0
     NOSPACE = 1

@@ -5,11 +5,12 @@ from __future__ import annotations
 from enum import IntEnum
 
 from trioetcd.api.messages.common import Event, ResponseHeader
-from trioetcd.api.schema import boolean, bytes_, enumeration, int64, message, nested, string
+from trioetcd.api.schema import boolean, bytes_, enum, enumeration, int64, message, nested, string
 
 
+@enum("etcdserverpb.WatchCreateRequest.FilterType")
 class FilterType(IntEnum):
-    """`etcdserverpb.WatchCreateRequest.FilterType`. Which events a watcher does not want."""
+    """Which events a watcher does not want."""
 
     NOPUT = 0
     NODELETE = 1
