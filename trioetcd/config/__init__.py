@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from trioetcd.config.errors import ConfigError
+from trioetcd.config.errors import ConfigError, StartRefused
 from trioetcd.config.member import HttpEngine, InitialMember, LogConfig, MemberConfig, parse_initial_cluster
 from trioetcd.config.url import Url, join_urls, parse_url, parse_urls, same_urls
 
@@ -16,6 +16,7 @@ __all__ = [
     "InitialMember",
     "LogConfig",
     "MemberConfig",
+    "StartRefused",
     "Url",
     "join_urls",
     "parse_initial_cluster",

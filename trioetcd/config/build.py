@@ -68,7 +68,10 @@ def log_config(settings: Settings) -> LogConfig:
 
 
 def _urls(settings: Settings, name: str) -> tuple[Url, ...]:
-    return parse_urls(settings.text(name))
+    try:
+        return parse_urls(settings.text(name))
+    except ConfigError as error:
+        raise ConfigError(f"{settings.values[name].origin}: {error}") from error
 
 
 def _require_advertised_client_urls(settings: Settings) -> None:

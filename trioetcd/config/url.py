@@ -6,7 +6,7 @@ import ipaddress
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from trioetcd.config.errors import ConfigError
+from trioetcd.config.errors import ConfigError, NotServedError
 
 SCHEMES: Final = frozenset({"http"})
 SCHEMES_OF_ETCD: Final = frozenset({"http", "https", "unix", "unixs"})
@@ -55,7 +55,9 @@ def parse_url(text: str) -> Url:
     if not separator or scheme not in SCHEMES_OF_ETCD:
         raise ConfigError(f"URL {stripped!r} has no scheme that is known; expected http://HOST:PORT")
     if scheme not in SCHEMES:
-        raise ConfigError(f"URL {stripped!r} asks for {scheme}, which this version does not have; use http://HOST:PORT")
+        raise NotServedError(
+            f"URL {stripped!r} asks for {scheme}, which this version does not have; use http://HOST:PORT"
+        )
     return Url(scheme, *_host_and_port(stripped, rest))
 
 
