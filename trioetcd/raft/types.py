@@ -14,6 +14,15 @@ from typing import Final, NamedTuple
 NO_NODE: Final = 0
 """No member: the leader of a group that has none, the vote of a term in which none was given."""
 
+LOCAL_APPEND_THREAD: Final = 2**64 - 1
+"""The local thread that appends to the log: the target of STORAGE_APPEND when storage writes are asynchronous."""
+
+LOCAL_APPLY_THREAD: Final = 2**64 - 2
+"""The local thread that applies committed entries: the target of STORAGE_APPLY when writes are asynchronous."""
+
+NO_LIMIT: Final = 2**64 - 1
+"""A size limit in bytes that never limits."""
+
 
 class EntryType(IntEnum):
     """What an entry's data is: a state machine's command, or a change of the configuration."""
@@ -27,7 +36,7 @@ class Entry(NamedTuple):
     """One slot of the replicated log (thesis 3.5). `data` is opaque to the core unless `type` says otherwise."""
 
     term: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which has no use here
     type: EntryType = EntryType.NORMAL
     data: bytes = b""
 
@@ -70,7 +79,7 @@ class SnapshotMetadata(NamedTuple):
     """The last entry that a snapshot stands for, and the configuration as of that entry."""
 
     conf_state: ConfState = ConfState()
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # hides tuple.index, which has no use here
     term: int = 0
 
 
@@ -183,5 +192,5 @@ class ConfChangeV2(NamedTuple):
 class ReadState(NamedTuple):
     """The answer to a ReadIndex request: once `index` is applied here, a read is linearizable (thesis 6.4)."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which has no use here
     request_context: bytes
