@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, MutableMapping
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ Logger = FilteringBoundLogger
 """What a part is given: `debug`, `info`, `warning`, `error`, `critical`, each with a message and fields, and `bind`."""
 
 LEVELS: Final = {"debug": 10, "info": 20, "warn": 30, "error": 40, "panic": 50, "fatal": 50}
+_STANDARD_OUTPUTS: Final = {"stdout": 1, "stderr": 2}
 _LEVEL_NAMES: Final = {"warning": "warn", "critical": "fatal", "exception": "error"}
 
 
@@ -105,10 +105,8 @@ class Throttle:
 
 
 def _open_output(output: str) -> int:
-    if output == "stderr":
-        return sys.stderr.fileno()
-    if output == "stdout":
-        return sys.stdout.fileno()
+    if output in _STANDARD_OUTPUTS:
+        return _STANDARD_OUTPUTS[output]
     try:
         return os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

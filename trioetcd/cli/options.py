@@ -18,12 +18,13 @@ class FlagOption(click.Option):
     """One flag. It has no default for click: what nobody gives is settled in `trioetcd.config.sources`."""
 
     def __init__(self, flag: Flag) -> None:
+        bare: dict[str, Any] = {"flag_value": "true"} if flag.kind is Kind.BOOLEAN else {}
         super().__init__(
             [f"--{flag.name}", f"-{flag.name}", _attribute(flag.name)],
             type=str,
             default=None,
             is_flag=False,
-            flag_value="true" if flag.kind is Kind.BOOLEAN else None,
+            **bare,
             help=flag.help,
             hidden=flag.standing is not Standing.SERVED,
             callback=_checked(flag),
@@ -41,6 +42,14 @@ class FlagOption(click.Option):
 
 class ServeCommand(click.Command):
     """A command whose options are the table, and whose help shows them in its sections."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it, and every refusal shows the usage (click leaves it out for a value that is missing)."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The served flags by section; what else it takes, below."""
