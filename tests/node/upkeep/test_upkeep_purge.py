@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import trio
+from trio.testing import MockClock
+
+from trioetcd.log import null_logger
+from trioetcd.node.upkeep.purge import Purge
+
+
+class Files:
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+
+    def purge(self, max_files: int) -> list[str]:
+        removed = self.names[: max(0, len(self.names) - max_files)]
+        del self.names[: len(removed)]
+        return removed
+
+
+async def test_old_files_go_every_thirty_seconds(autojump_clock: MockClock) -> None:
+    wal, snapshots = Files("1", "2", "3"), Files("a", "b", "c", "d")
+    purge = Purge(wal=wal, snapshots=snapshots, max_wals=2, max_snapshots=1, log=null_logger())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(purge.run)
+        await trio.sleep(29)
+        assert wal.names == ["1", "2", "3"]
+        await trio.sleep(2)
+        assert (wal.names, snapshots.names) == (["2", "3"], ["d"])
+        wal.names.append("4")
+        await trio.sleep(30)
+        assert wal.names == ["3", "4"]
+        nursery.cancel_scope.cancel()
+
+
+def test_zero_keeps_all() -> None:
+    wal, snapshots = Files("1", "2"), Files("a", "b")
+    Purge(wal=wal, snapshots=snapshots, max_wals=0, max_snapshots=0, log=null_logger()).purge_once()
+    assert (wal.names, snapshots.names) == (["1", "2"], ["a", "b"])
