@@ -1,0 +1,284 @@
+"""The vocabulary of the tables: a case is a list of steps, each sent to both servers before the next one.
+
+Keys and values are written as text and leave as base64. `$REV` in a body is the revision that this server told last,
+with an offset if one follows (`$REV-2`); `$NAME` is what a step saved.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.conformance.normalise import normalise_answer, normalise_body, normalise_headers
+from tests.conformance.servers import Server
+from tests.conformance.wire import Answer, Connection, PeerClosedError, Stream, WebSocketStream, encode_request
+
+NO_BODY = object()
+QUIET_SECONDS = 0.15
+
+
+def b64(text: str | bytes) -> str:
+    """Text or bytes as the JSON gateway wants them."""
+    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One unary request. `body`: None for the empty body, NO_BODY for none, bytes as they are, else JSON."""
+
+    path: str
+    body: Any = None
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hide: tuple[str, ...] = ()
+    save: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, session: Session) -> list[str]:
+        body = None if self.body is NO_BODY else session.encode(self.body)
+        with Connection(session.server.address) as connection:
+            answer = connection.request(self.method, self.path, body, dict(self.headers))
+        return session.observe(answer, self)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Bytes on a connection of their own, then so many answers. `closes`: then the server must end the connection."""
+
+    data: bytes
+    answers: int = 1
+    closes: bool = False
+    hide: tuple[str, ...] = ()
+    save: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, session: Session) -> list[str]:
+        seen: list[str] = []
+        with Connection(session.server.address) as connection:
+            connection.send(self.data)
+            for _ in range(self.answers):
+                try:
+                    seen += session.observe(connection.read_answer(), self)
+                except PeerClosedError:
+                    seen.append("connection closed without an answer")
+                    break
+            if self.closes:
+                seen.append(f"closed by the server: {connection.closed_by_peer()}")
+        return seen
+
+
+@dataclass(frozen=True)
+class Open:
+    """Open a streaming call under a name. It may go over a WebSocket where the case's transport says so."""
+
+    messages: tuple[Any, ...] = ()
+    path: str = "/v3/watch"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    stream: str = "stream"
+
+    def run(self, session: Session) -> list[str]:
+        transport = WebSocketStream if session.websocket else Stream
+        session.streams[self.stream] = transport(session.server.address, self.path, dict(self.headers))
+        for message in self.messages:
+            session.streams[self.stream].send(session.encode(message))
+        return []
+
+
+@dataclass(frozen=True)
+class Send:
+    """One more message on an open stream."""
+
+    message: Any
+    stream: str = "stream"
+
+    def run(self, session: Session) -> list[str]:
+        session.streams[self.stream].send(session.encode(self.message))
+        return []
+
+
+@dataclass(frozen=True)
+class Finish:
+    """End the request's side of a stream."""
+
+    stream: str = "stream"
+
+    def run(self, session: Session) -> list[str]:
+        session.streams[self.stream].finish()
+        return []
+
+
+@dataclass(frozen=True)
+class Take:
+    """The next messages of a stream, each a chunk; "end" when it ended, "nothing" when none came in time."""
+
+    count: int = 1
+    stream: str = "stream"
+    hide: tuple[str, ...] = ()
+    seconds: float = 5.0
+
+    def run(self, session: Session) -> list[str]:
+        seen = []
+        for _ in range(self.count):
+            seen.append(session.take(self.stream, self.seconds, self.hide))
+            if seen[-1] in {"end", "nothing", "closed"}:
+                break
+        if head := session.streams[self.stream].head:
+            seen = [str(head[0]), *normalise_headers(head[1]), *seen]
+        return seen
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """Nothing may come on a stream now. The short wait catches what should not be sent, on both servers alike."""
+
+    stream: str = "stream"
+    seconds: float = QUIET_SECONDS
+
+    def run(self, session: Session) -> list[str]:
+        return [session.take(self.stream, self.seconds, ())]
+
+
+Step = Call | Raw | Open | Send | Finish | Take | Quiet
+
+
+@dataclass(frozen=True)
+class Case:
+    """A name and its steps."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+    @property
+    def paths(self) -> set[str]:
+        """The paths that the case needs; they decide whether it is about an RPC that is not built yet."""
+        return {step.path for step in self.steps if isinstance(step, Call | Open)}
+
+
+class Session:
+    """What one server has told so far, and the streams that are open to it."""
+
+    def __init__(self, server: Server, *, websocket: bool = False) -> None:
+        self.server = server
+        self.websocket = websocket
+        self.saved: dict[str, str] = {"REV": "1"}
+        self.streams: dict[str, Stream | WebSocketStream] = {}
+
+    def encode(self, value: Any) -> bytes:
+        """A body or message as bytes, with `$NAME` replaced."""
+        if value is None:
+            return b""
+        data = value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":")).encode()
+        return re.sub(rb"\$([A-Z]+)([+-][0-9]+)?", self._replace, data)
+
+    def _replace(self, match: re.Match[bytes]) -> bytes:
+        saved = self.saved.get(match[1].decode())
+        if saved is None:
+            return match[0]
+        return saved.encode() if match[2] is None else b"%d" % (int(saved) + int(match[2]))
+
+    def observe(self, answer: Answer, step: Call | Raw) -> list[str]:
+        """Note what later steps need; the answer as comparable lines."""
+        self.note(answer.body)
+        for name, path in step.save.items():
+            value: Any = json.loads(answer.body)
+            for part in path.split("."):
+                value = value[int(part)] if part.isdigit() else value.get(part, "")
+            self.saved[name] = str(value)
+        return normalise_answer(answer, self.server, step.hide)
+
+    def note(self, body: bytes) -> None:
+        """Remember the revision of an answer's header."""
+        if match := re.search(rb'"member_id":"[0-9]+","revision":"([0-9]+)"', body):
+            self.saved["REV"] = match[1].decode()
+
+    def take(self, name: str, seconds: float, hide: tuple[str, ...]) -> str:
+        """The next chunk of a stream as comparable text."""
+        try:
+            data = self.streams[name].take(seconds)
+        except TimeoutError:
+            return "nothing"
+        except PeerClosedError:
+            return "closed"
+        self.note(data)
+        return normalise_body(data, self.server, hide) if data else "end"
+
+    def close(self) -> None:
+        """Close what is open."""
+        for stream in self.streams.values():
+            stream.close()
+        self.streams.clear()
+
+
+# ---- short forms for the tables
+
+
+def case(name: str, *steps: Step) -> Case:
+    return Case(name, steps)
+
+
+def _keys(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as JSON, their keys and values in base64."""
+    encoded = ("key", "range_end", "value")
+    return {name: b64(value) if name in encoded else value for name, value in options.items()}
+
+
+def put_body(key: str | bytes, value: str | bytes = "v", **options: Any) -> dict[str, Any]:
+    return _keys({"key": key, "value": value, **options})
+
+
+def range_body(key: str | bytes, range_end: str | bytes | None = None, **options: Any) -> dict[str, Any]:
+    return _keys({"key": key, **({} if range_end is None else {"range_end": range_end}), **options})
+
+
+def put(key: str | bytes, value: str | bytes = "v", **options: Any) -> Call:
+    return Call("/v3/kv/put", put_body(key, value, **options))
+
+
+def get(key: str | bytes, range_end: str | bytes | None = None, **options: Any) -> Call:
+    return Call("/v3/kv/range", range_body(key, range_end, **options))
+
+
+def delete(key: str | bytes, range_end: str | bytes | None = None, **options: Any) -> Call:
+    return Call("/v3/kv/deleterange", range_body(key, range_end, **options))
+
+
+def compact(revision: Any, **options: Any) -> Call:
+    return Call("/v3/kv/compaction", {"revision": revision, **options})
+
+
+def compare(target: str, result: str, key: str, range_end: str | None = None, **union: Any) -> dict[str, Any]:
+    return {"target": target, "result": result, **range_body(key, range_end, **union)}
+
+
+def op_put(key: str, value: str = "v", **options: Any) -> dict[str, Any]:
+    return {"request_put": put_body(key, value, **options)}
+
+
+def op_get(key: str, range_end: str | None = None, **options: Any) -> dict[str, Any]:
+    return {"request_range": range_body(key, range_end, **options)}
+
+
+def op_delete(key: str, range_end: str | None = None, **options: Any) -> dict[str, Any]:
+    return {"request_delete_range": range_body(key, range_end, **options)}
+
+
+def txn_body(
+    compares: tuple[Any, ...] = (), success: tuple[Any, ...] = (), failure: tuple[Any, ...] = ()
+) -> dict[str, Any]:
+    return {"compare": list(compares), "success": list(success), "failure": list(failure)}
+
+
+def txn(*compares: Any, success: tuple[Any, ...] = (), failure: tuple[Any, ...] = ()) -> Call:
+    return Call("/v3/kv/txn", txn_body(compares, success, failure))
+
+
+def watch(key: str | bytes = "", range_end: str | bytes | None = None, **options: Any) -> dict[str, Any]:
+    """A WatchRequest that creates a watch."""
+    return {"create_request": range_body(key, range_end, **options)}
+
+
+def pipelined(*requests: tuple[str, str, bytes]) -> bytes:
+    """Several requests in one piece: (method, path, body) each."""
+    return b"".join(encode_request(method, path, body) for method, path, body in requests)

@@ -1,0 +1,93 @@
+"""Two servers in lock step: every step of a case goes to both, and the first difference is the failure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conformance.cases import Case, Session, Step
+from tests.conformance.servers import Server, lone_member, running
+
+SUBJECT_VARIABLE = "CONFORMANCE_SUBJECT"
+"""Set it to `etcd` to compare etcd with itself, which proves the normalisation."""
+
+
+def subject_kind() -> str:
+    """What stands on the other side."""
+    return os.environ.get(SUBJECT_VARIABLE, "trioetcd")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two servers parted."""
+
+    case: str
+    step_number: int
+    step: Step
+    expected: list[str]
+    got: list[str]
+
+    def __str__(self) -> str:
+        lines = [f"{self.case}, step {self.step_number}: {_short(self.step)}"]
+        for index in range(max(len(self.expected), len(self.got))):
+            expected = self.expected[index] if index < len(self.expected) else "(nothing)"
+            got = self.got[index] if index < len(self.got) else "(nothing)"
+            if expected != got:
+                lines += [f"  etcd:     {expected[:1500]}", f"  trioetcd: {got[:1500]}"]
+        return "\n".join(lines)
+
+
+def _short(step: Step) -> str:
+    text = str(step)
+    return text if len(text) < 500 else f"{text[:500]}... ({len(text)} characters)"
+
+
+class Pair:
+    """A real etcd and the subject, both started empty. After a difference it is `parted` and should be replaced."""
+
+    def __init__(self, reference: Server, subject: Server) -> None:
+        self.reference = reference
+        self.subject = subject
+        self.parted = False
+
+    def difference(self, case: Case, *, websocket: bool = False) -> Difference | None:
+        """Run a case on both; the first difference, None when there is none."""
+        sessions = [Session(server, websocket=websocket) for server in (self.reference, self.subject)]
+        try:
+            for number, step in enumerate(case.steps, start=1):
+                expected, got = (observe(step, session) for session in sessions)
+                if expected != got:
+                    self.parted = True
+                    return Difference(case.name, number, step, expected, got)
+            return None
+        finally:
+            for session in sessions:
+                session.close()
+
+    def check(self, case: Case, *, websocket: bool = False) -> None:
+        """Fail with the first difference."""
+        __tracebackhide__ = True
+        difference = self.difference(case, websocket=websocket)
+        assert difference is None, str(difference)
+
+
+def observe(step: Step, session: Session) -> list[str]:
+    """Run one step; a broken connection is an observation like any other."""
+    try:
+        return step.run(session)
+    except TimeoutError:
+        return ["no answer in time"]
+    except OSError as broken:
+        return [f"connection broken: {type(broken).__name__}"]
+
+
+@contextlib.contextmanager
+def running_pair(directory: Path, *, subject: str | None = None, extra: Sequence[str] = ()) -> Iterator[Pair]:
+    """Both servers, started together on fresh folders below `directory`."""
+    reference = lone_member("etcd", directory / "reference", extra=extra)
+    other = lone_member(subject or subject_kind(), directory / "subject", extra=extra)
+    with running(reference, other):
+        yield Pair(reference, other)
