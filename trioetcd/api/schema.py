@@ -144,7 +144,7 @@ _PROTO_NAMES: Final[dict[type, str]] = {}
 _FIELDS: Final[dict[type, tuple[FieldSpec, ...]]] = {}
 
 
-@dataclass_transform(field_specifiers=(bytes_, string, int64, uint64, uint32, boolean, enumeration, nested))
+@dataclass_transform()  # no field specifiers: to a type checker, each call below stands for the default it returns
 def message(proto_name: str) -> Callable[[type[T]], type[T]]:
     """Declare a class as the message `proto_name` (its full name in etcd's .proto files)."""
 
