@@ -201,6 +201,7 @@ def check(data: bytes) -> bytes:
     end = scanner.scan(data, 0)
     if end is None:
         if not scanner.finish():
+            scanner.scan(b" ", 0)  # Go tries a space at the end, and names that space where none can stand
             raise JsonError("unexpected end of JSON input")
         end = len(data)
     rest = data[end:].lstrip(_SPACE)
