@@ -1,0 +1,275 @@
+"""The state machine: the one way state changes.
+
+    committed entries --> apply --> results, memory changed --> ONE engine batch with the applied index --> watchers
+
+`apply` is a function of the state and the entries alone: no clock, no connection, no chance. So all members that apply
+the same log have the same state and the same results. A request that is refused changes nothing; its refusal is its
+result. Anything else that goes wrong is raised, and must stop the member: what is in memory is then ahead of the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+import msgpack
+
+from trioetcd.api import messages as m
+from trioetcd.api.errors import ApiError, ErrorKind
+from trioetcd.raft.types import ConfChange, ConfChangeV2, ConfState
+from trioetcd.storage.alarms import Alarms
+from trioetcd.storage.engine import Engine, View
+from trioetcd.storage.internal_ops import ClusterVersionSet, MemberAttributes
+from trioetcd.storage.leases import Leases
+from trioetcd.storage.members import Member, Membership, decode_member_context
+from trioetcd.storage.mvcc.store import MvccStore
+from trioetcd.storage.mvcc.txn import apply_delete_range, apply_put, apply_txn
+from trioetcd.storage.requests import Proposal, RaftRequest
+from trioetcd.storage.schema import META_APPLIED
+from trioetcd.storage.writes import PendingWrites
+
+
+class AppliedPosition(NamedTuple):
+    """The last entry that the state stands for, and the configuration as of that entry."""
+
+    index: int = 0  # type: ignore[assignment]  # hides tuple.index, which has no use here
+    term: int = 0
+    conf_state: ConfState = ConfState()
+
+
+class Committed(NamedTuple):
+    """A committed entry; `proposal` None is one without data, by which a leader begins its term."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which has no use here
+    term: int
+    proposal: Proposal | None
+
+
+class Outcome(NamedTuple):
+    """What became of a proposal: for each request a response (its header has the revision), or an `ApiError`."""
+
+    proposal_id: int
+    results: tuple[object, ...]
+
+
+class StateMachine:
+    """All replicated state over one engine. Between calls engine and memory agree; nobody else writes to the engine."""
+
+    applied: AppliedPosition  # moved only here, in the batch that has the state up to it
+    store: MvccStore
+    leases: Leases
+    alarms: Alarms
+    members: Membership
+
+    def __init__(self, *, engine: Engine) -> None:
+        self._handlers: Final[dict[type, Callable[[Any], object]]] = {
+            m.PutRequest: self._put,
+            m.DeleteRangeRequest: self._delete_range,
+            m.TxnRequest: self._txn,
+            m.CompactionRequest: self._compact,
+            m.LeaseGrantRequest: self._lease_grant,
+            m.LeaseRevokeRequest: self._lease_revoke,
+            m.LeaseCheckpointRequest: self._lease_checkpoint,
+            m.AlarmRequest: self._alarm,
+            MemberAttributes: self._member_attributes,
+            ClusterVersionSet: self._cluster_version,
+        }
+        self._load(engine)
+
+    @classmethod
+    def open(cls, *, engine: Engine) -> StateMachine:
+        """The state in an engine; index, leases, members and alarms are rebuilt in one scan."""
+        return cls(engine=engine)
+
+    def _load(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writes = PendingWrites(engine)
+        self.applied = _load_position(engine)
+        self._conf_state_bytes: bytes = msgpack.packb(self.applied.conf_state)
+        self.leases = Leases(engine=engine, writes=self._writes)
+        self.store = MvccStore(engine=engine, writes=self._writes, leases=self.leases)
+        self.alarms = Alarms(engine=engine, writes=self._writes)
+        self.members = Membership(engine=engine, writes=self._writes)
+
+    # -- apply
+
+    def apply(self, batch: Sequence[Committed]) -> list[Outcome]:
+        """Apply entries that follow each other and what is applied; return the outcome of each that has a proposal.
+
+        Their writes, and the position they lead to, are one engine batch: written, not synced.
+        """
+        outcomes: list[Outcome] = []
+        run = self._run
+        for entry in batch:
+            self._advance(entry.index, entry.term)
+            if entry.proposal is not None:
+                results = tuple([run(request) for request in entry.proposal.requests])
+                outcomes.append(Outcome(entry.proposal.id, results))
+        self._flush()
+        return outcomes
+
+    def check_conf_change(self, change: ConfChange | ConfChangeV2) -> ApiError | None:
+        """Why a change of the configuration must be refused; asked before it is given to the core."""
+        return self.members.check(change)
+
+    def apply_conf_change(
+        self,
+        *,
+        index: int,
+        term: int,
+        change: ConfChange | ConfChangeV2,
+        conf_state: ConfState,
+        refusal: ApiError | None = None,
+    ) -> Outcome:
+        """Apply a change of the configuration, or note its refusal; `conf_state` is what the core made of it.
+
+        The result is the members as they are now (a tuple of `Member`), or the refusal.
+        """
+        self._advance(index, term)
+        self.applied = self.applied._replace(conf_state=conf_state)
+        self._conf_state_bytes = msgpack.packb(conf_state)
+        result: ApiError | tuple[Member, ...] | None = refusal
+        if result is None:
+            self.members.apply(change)
+            result = self.members.members()
+        self._flush()
+        return Outcome(decode_member_context(change.context).proposal_id, (result,))
+
+    def _advance(self, index: int, term: int) -> None:
+        before = self.applied
+        if index != before.index + 1 or term < before.term:
+            raise AssertionError(
+                f"entry {index} of term {term} was given to apply after entry {before.index} of term {before.term}"
+            )
+        self.applied = AppliedPosition(index, term, before.conf_state)
+
+    def _run(self, request: RaftRequest) -> object:
+        """The result of one request. One that is refused has changed nothing."""
+        op = request.op
+        try:
+            if self.alarms.any:
+                self._refuse_for_alarms(op)
+            return self._handlers[type(op)](op)
+        except ApiError as refusal:
+            return refusal
+
+    def _flush(self, *, sync: bool = False) -> None:
+        index, term, _ = self.applied
+        self._writes.put(META_APPLIED, msgpack.packb((index, term)) + self._conf_state_bytes)
+        self._writes.flush(sync=sync)
+        self.store.take_changes()
+
+    # -- requests
+
+    def _refuse_for_alarms(self, op: object) -> None:
+        """While an alarm stands: nothing changes a corrupt cluster, nothing grows a full one."""
+        if self.alarms.corrupt and isinstance(op, _REFUSED_WHEN_CORRUPT):
+            raise ApiError.of(ErrorKind.CORRUPT)
+        if self.alarms.no_space and (
+            isinstance(op, m.PutRequest | m.LeaseGrantRequest) or (isinstance(op, m.TxnRequest) and has_put(op))
+        ):
+            raise ApiError.of(ErrorKind.NO_SPACE)
+
+    def _put(self, request: m.PutRequest) -> m.PutResponse:
+        return apply_put(self.store, self.leases, request)
+
+    def _delete_range(self, request: m.DeleteRangeRequest) -> m.DeleteRangeResponse:
+        return apply_delete_range(self.store, request)
+
+    def _txn(self, request: m.TxnRequest) -> m.TxnResponse:
+        return apply_txn(self.store, self.leases, request)
+
+    def _compact(self, request: m.CompactionRequest) -> m.CompactionResponse:
+        self.store.compact(request.revision)
+        return m.CompactionResponse(header=self._header())
+
+    def _lease_grant(self, request: m.LeaseGrantRequest) -> m.LeaseGrantResponse:
+        lease = self.leases.grant(request.ID, request.TTL)
+        return m.LeaseGrantResponse(header=self._header(), ID=lease.id, TTL=lease.ttl_seconds)
+
+    def _lease_revoke(self, request: m.LeaseRevokeRequest) -> m.LeaseRevokeResponse:
+        for key in self.leases.revoke(request.ID):
+            self.store.delete(key)
+        self.store.commit()
+        return m.LeaseRevokeResponse(header=self._header())
+
+    def _lease_checkpoint(self, request: m.LeaseCheckpointRequest) -> m.LeaseCheckpointResponse:
+        self.leases.checkpoint(request.checkpoints)
+        return m.LeaseCheckpointResponse(header=self._header())
+
+    def _alarm(self, request: m.AlarmRequest) -> m.AlarmResponse:
+        if request.action == m.AlarmAction.ACTIVATE:
+            alarms = self.alarms.activate(request.memberID, request.alarm)
+        elif request.action == m.AlarmAction.DEACTIVATE:
+            alarms = self.alarms.deactivate(request.memberID, request.alarm)
+        else:
+            alarms = self.alarms.get(request.alarm)
+        return m.AlarmResponse(header=self._header(), alarms=alarms)
+
+    def _member_attributes(self, request: MemberAttributes) -> None:
+        self.members.set_attributes(request.member_id, request.name, request.client_urls)
+
+    def _cluster_version(self, request: ClusterVersionSet) -> None:
+        self.members.set_cluster_version(request.version)
+
+    def _header(self) -> m.ResponseHeader:
+        return m.ResponseHeader(revision=self.store.revision)
+
+    # -- beside apply
+
+    def durable_barrier(self) -> None:
+        """Make everything applied so far durable, with its position: log up to there may then be released."""
+        self._flush(sync=True)
+
+    def view(self) -> tuple[AppliedPosition, View]:
+        """The state as it is now, to be sent to another member; the caller closes the view."""
+        return self.applied, self._engine.view()
+
+    def reload(self, engine: Engine) -> None:
+        """Go on with the state of another engine, installed from a snapshot. The old one is closed by the caller."""
+        self._load(engine)
+
+    def size_bytes(self) -> int:
+        """What the state takes on disk."""
+        return self._engine.size_bytes()
+
+    def close(self) -> None:
+        """Close the engine. What is applied and was not made durable is redone from the log."""
+        self._engine.close()
+
+    def digest(self) -> str:
+        """A hash of everything replicated (members, leases, alarms, keys), for tests to compare members by."""
+        parts = [
+            self.members.digest_parts(),
+            self.leases.digest_parts(),
+            self.alarms.digest_parts(),
+            list(self.store.hash_kv()),
+        ]
+        return sha256(msgpack.packb(parts)).hexdigest()
+
+
+_REFUSED_WHEN_CORRUPT: Final = (
+    m.PutRequest,
+    m.DeleteRangeRequest,
+    m.TxnRequest,
+    m.CompactionRequest,
+    m.LeaseGrantRequest,
+    m.LeaseRevokeRequest,
+)
+
+
+def has_put(request: m.TxnRequest) -> bool:
+    """Whether any branch of a transaction holds a put, at any depth."""
+    ops = (*request.success, *request.failure)
+    return any(op.request_put is not None or (op.request_txn is not None and has_put(op.request_txn)) for op in ops)
+
+
+def _load_position(engine: Engine) -> AppliedPosition:
+    raw = engine.get(META_APPLIED)
+    if raw is None:
+        return AppliedPosition()
+    unpacker = msgpack.Unpacker(use_list=False)
+    unpacker.feed(raw)
+    (index, term), (voters, learners, outgoing, learners_next, auto_leave) = unpacker.unpack(), unpacker.unpack()
+    return AppliedPosition(index, term, ConfState(voters, learners, outgoing, learners_next, auto_leave))

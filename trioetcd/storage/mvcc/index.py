@@ -1,0 +1,175 @@
+"""The ordered index of keys: which revisions a key has, and which keys a range holds.
+
+Two dicts hold the revisions (numbers of `mvcc.revision`): the newest of each key, and the earlier ones of those keys
+that have any. Two sorted lists hold the keys: those that live now, and those whose newest revision is a tombstone. So
+the common questions (the newest revision of a key, the number of keys in a range now) never look at history, and a
+compaction looks only at keys that have something to remove.
+
+Keys and numbers are no containers, so a large index costs the cyclic garbage collector nothing. Measured with
+1,000,000 keys of 20 bytes and one revision each: 165 bytes a key, values not counted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from heapq import merge
+
+from sortedcontainers import SortedList
+
+from trioetcd.storage.mvcc.revision import MAIN_SHIFT, NO_REVISION, TOMBSTONE
+
+FROM_KEY = b"\0"
+"""As the end of a range: everything from its key on."""
+
+
+class KeyIndex:
+    """Every retained revision of every key. Ranges are [key, end); an `end` of None is beyond the last key."""
+
+    def __init__(self) -> None:
+        self._newest: dict[bytes, int] = {}
+        self._earlier: dict[bytes, list[int]] = {}  # ascending; each list has at least one; keys are those of _newest
+        self._live: SortedList = SortedList()
+        self._dead: SortedList = SortedList()  # _live and _dead together are the keys of _newest
+
+    def __len__(self) -> int:
+        return len(self._newest)
+
+    @property
+    def live_count(self) -> int:
+        """How many keys live now."""
+        return len(self._live)
+
+    # -- changes
+
+    def add(self, key: bytes, rev: int) -> None:
+        """Add a revision newer than all the key has: a value, or a tombstone for a key that lives."""
+        before = self._newest.get(key, NO_REVISION)
+        self._newest[key] = rev
+        if before:
+            earlier = self._earlier.get(key)
+            if earlier is None:
+                self._earlier[key] = [before]
+            else:
+                earlier.append(before)
+        was_live = before and not before & TOMBSTONE
+        if not rev & TOMBSTONE:
+            if not was_live:
+                self._live.add(key)
+                if before:
+                    self._dead.remove(key)
+        elif was_live:
+            self._live.remove(key)
+            self._dead.add(key)
+
+    # -- reads
+
+    def newest(self, key: bytes) -> int:
+        """The revision at which the key has its value now; NO_REVISION if it has none."""
+        rev = self._newest.get(key, NO_REVISION)
+        return NO_REVISION if rev & TOMBSTONE else rev
+
+    def at(self, key: bytes, main: int) -> int:
+        """The revision at which the key had its value at main revision `main`; NO_REVISION if it had none."""
+        rev = self._newest.get(key, NO_REVISION)
+        if rev >> MAIN_SHIFT > main:
+            rev = self._last_up_to(self._earlier.get(key, ()), main)
+        return NO_REVISION if rev & TOMBSTONE else rev
+
+    @staticmethod
+    def _last_up_to(revs: list[int] | tuple[()], main: int) -> int:
+        position = bisect_left(revs, main + 1 << MAIN_SHIFT)
+        return revs[position - 1] if position else NO_REVISION
+
+    def count_live(self, key: bytes, end: bytes | None) -> int:
+        """How many keys of the range live now; costs no walk."""
+        low, high = self._bounds(key, end)
+        return high - low
+
+    def live(self, key: bytes, end: bytes | None, limit: int = 0) -> list[bytes]:
+        """The keys of the range that live now, in order; at most `limit` if that is not 0."""
+        low, high = self._bounds(key, end)
+        if limit:
+            high = min(high, low + limit)
+        return list(self._live.islice(low, high))
+
+    def _bounds(self, key: bytes, end: bytes | None) -> tuple[int, int]:
+        low = self._live.bisect_left(key)
+        high = len(self._live) if end is None else self._live.bisect_left(end)
+        return low, max(low, high)
+
+    def lived(self, key: bytes, end: bytes | None, main: int) -> Iterator[int]:
+        """The revisions that the keys of the range had at main revision `main`, in the order of keys."""
+        if end is not None and end <= key:
+            return
+        inclusive = (True, False)
+        keys = merge(self._live.irange(key, end, inclusive), self._dead.irange(key, end, inclusive))
+        for one in keys:
+            rev = self.at(one, main)
+            if rev:
+                yield rev
+
+    def any_lived(self, main: int) -> bool:
+        """Whether any key at all had a value at main revision `main`."""
+        return next(self.lived(b"", None, main), NO_REVISION) != NO_REVISION
+
+    # -- compaction
+
+    def compactable(self) -> list[bytes]:
+        """The keys that a compaction has to look at: all others have one revision, and live."""
+        return [*self._earlier, *(key for key in self._dead if key not in self._earlier)]
+
+    def compact(self, key: bytes, main: int) -> list[int]:
+        """Forget what a compaction at `main` removes of the key; return it.
+
+        Kept are everything after `main` and the last revision up to it; that last one is removed as well if it is a
+        tombstone from before `main` (one at `main` itself stays: who watches from there has to see it).
+        """
+        newest = self._newest.get(key, NO_REVISION)
+        if not newest:
+            return []
+        revs = [*self._earlier.get(key, ()), newest]
+        kept_from = max(bisect_left(revs, main + 1 << MAIN_SHIFT) - 1, 0)
+        last = revs[kept_from]
+        if last & TOMBSTONE and last >> MAIN_SHIFT < main:
+            kept_from += 1
+        if kept_from:
+            self._keep(key, revs[kept_from:])
+        return revs[:kept_from]
+
+    def is_kept(self, key: bytes, rev: int, main: int) -> bool:
+        """Whether a compaction at `main` leaves this revision, whether or not it has come to the key yet."""
+        if rev >> MAIN_SHIFT > main:
+            return True
+        newest = self._newest.get(key, NO_REVISION)
+        last = newest if newest >> MAIN_SHIFT <= main else self._last_up_to(self._earlier.get(key, ()), main)
+        return rev == last and not (rev & TOMBSTONE and rev >> MAIN_SHIFT < main)
+
+    def _keep(self, key: bytes, revs: list[int]) -> None:
+        if len(revs) > 1:
+            self._earlier[key] = revs[:-1]
+            return
+        self._earlier.pop(key, None)
+        if not revs:
+            del self._newest[key]
+            self._dead.remove(key)
+
+    # -- open
+
+    @classmethod
+    def build(cls, records: Iterator[tuple[bytes, int]]) -> KeyIndex:
+        """An index of (key, revision) pairs in ascending order of revision; the keys are sorted once, at the end."""
+        index = cls()
+        newest, earlier = index._newest, index._earlier
+        for key, rev in records:
+            before = newest.get(key)
+            newest[key] = rev
+            if before is not None:
+                earlier.setdefault(key, []).append(before)
+        index._live = SortedList(key for key, rev in newest.items() if not rev & TOMBSTONE)
+        index._dead = SortedList(key for key, rev in newest.items() if rev & TOMBSTONE)
+        return index
+
+    def live_revisions(self) -> Iterator[tuple[bytes, int]]:
+        """Every key that lives now with its revision, in order."""
+        return ((key, self._newest[key]) for key in self._live)

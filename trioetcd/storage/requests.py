@@ -1,0 +1,212 @@
+"""What an entry of the log holds: requests, many to an entry, as msgpack.
+
+    proposal = [id, [request, ...]]
+    request  = [number of the operation, user name, auth revision, [field, ...]]
+
+Fields stand in the order of the message's declaration, zeros included; a message that is not set is nil. The numbers
+and the order are the format: fields and numbers may be added at the end, never moved. The proposer encodes each request
+once (`encode_request`) and joins the bytes (`join_proposal`). Decoding trusts nothing: lengths are bounded by the
+input, every value's type is checked, and there is no code in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+import msgpack
+
+from trioetcd.api import messages as m
+from trioetcd.api.schema import FieldSpec, WireType, fields_of
+from trioetcd.storage.internal_ops import ClusterVersionSet, MemberAttributes
+
+PROPOSAL_BYTES_MAX: Final = 64 << 20
+"""More than any entry holds: `--max-request-bytes` bounds a request, and requests share an entry only below 1 MiB."""
+
+_OPERATIONS: Final[dict[int, type]] = {
+    1: m.PutRequest,
+    2: m.DeleteRangeRequest,
+    3: m.TxnRequest,
+    4: m.CompactionRequest,
+    5: m.LeaseGrantRequest,
+    6: m.LeaseRevokeRequest,
+    7: m.LeaseCheckpointRequest,
+    8: m.AlarmRequest,
+    9: MemberAttributes,
+    10: ClusterVersionSet,
+}
+_NUMBERS: Final = {cls: number for number, cls in _OPERATIONS.items()}
+
+_PYTHON_TYPES: Final[dict[WireType, type]] = {
+    WireType.BYTES: bytes,
+    WireType.STRING: str,
+    WireType.INT64: int,
+    WireType.UINT64: int,
+    WireType.UINT32: int,
+    WireType.ENUM: int,
+    WireType.BOOL: bool,
+}
+
+
+class MalformedProposal(Exception):
+    """An entry that this program did not write, or that was damaged where no checksum looked."""
+
+
+class RaftRequest(NamedTuple):
+    """One request in the log: the operation, and who asked for it at which revision of the auth store."""
+
+    op: object
+    username: str = ""
+    auth_revision: int = 0
+
+
+class Proposal(NamedTuple):
+    """What one entry holds. The ID finds those who wait for it, on the member that proposed it."""
+
+    id: int
+    requests: tuple[RaftRequest, ...]
+
+
+# -- encoding
+
+
+def encode_request(request: RaftRequest) -> bytes:
+    """One request's bytes, for `join_proposal`."""
+    op = request.op
+    cls: type = type(op)
+    fields = (_NUMBERS[cls], request.username, request.auth_revision, _encoder(cls)(op))
+    packed: bytes = msgpack.packb(fields)
+    return packed
+
+
+def join_proposal(proposal_id: int, encoded: Iterable[bytes]) -> bytes:
+    """An entry's data from requests that are encoded already."""
+    requests = list(encoded)
+    packer = msgpack.Packer(autoreset=False)
+    packer.pack_array_header(2)
+    packer.pack(proposal_id)
+    packer.pack_array_header(len(requests))
+    return b"".join((packer.bytes(), *requests))
+
+
+def encode_proposal(proposal: Proposal) -> bytes:
+    """An entry's data."""
+    return join_proposal(proposal.id, map(encode_request, proposal.requests))
+
+
+@cache
+def _encoder(cls: type) -> Callable[[Any], object]:
+    """What turns a message into the list of its fields."""
+    specs = fields_of(cls)
+    if not specs:
+        return lambda _: ()
+    get = _fields_getter([spec.name for spec in specs])
+    nested = [place for place, spec in enumerate(specs) if spec.message is not None]
+    if not nested:
+        return get
+
+    def encode(message: object) -> list[object]:
+        values = list(get(message))
+        for place in nested:
+            values[place] = _encode_nested(specs[place], values[place])
+        return values
+
+    return encode
+
+
+def _fields_getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    get: Callable[[Any], Any] = attrgetter(*names)
+    if len(names) > 1:
+        return get
+    return lambda message: (get(message),)  # attrgetter of one name gives no tuple
+
+
+def _encode_nested(spec: FieldSpec, value: Any) -> object:
+    assert spec.message is not None
+    encode = _encoder(spec.message())
+    if spec.repeated:
+        return [encode(one) for one in value]
+    return None if value is None else encode(value)
+
+
+# -- decoding
+
+
+def proposal_id(data: bytes) -> int:
+    """The ID of an entry's data, without decoding the rest."""
+    unpacker = msgpack.Unpacker(max_buffer_size=PROPOSAL_BYTES_MAX)
+    unpacker.feed(data[:16])  # the header of the list is 1 byte, the ID at most 9
+    try:
+        unpacker.read_array_header()
+        number = unpacker.unpack()
+    except (ValueError, msgpack.UnpackException) as error:
+        raise MalformedProposal(f"an entry of {len(data)} bytes does not begin with an ID: {data[:16]!r}") from error
+    if type(number) is not int:
+        raise MalformedProposal(f"an entry's ID is {number!r}, not a number")
+    return number
+
+
+def decode_proposal(data: bytes) -> Proposal:
+    """What `encode_proposal` made. Raises `MalformedProposal`, and never anything else, for other bytes."""
+    if len(data) > PROPOSAL_BYTES_MAX:
+        raise MalformedProposal(f"an entry of {len(data)} bytes, where {PROPOSAL_BYTES_MAX} is the most there can be")
+    try:
+        number, requests = msgpack.unpackb(data, use_list=False)
+        if type(number) is not int:
+            raise TypeError(f"its ID is {number!r}")
+        return Proposal(number, tuple(_decode_request(*request) for request in requests))
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise MalformedProposal(f"an entry of {len(data)} bytes cannot be read: {error}") from error
+
+
+def _decode_request(number: int, username: str, auth_revision: int, fields: tuple[Any, ...]) -> RaftRequest:
+    cls = _OPERATIONS.get(number)
+    if cls is None:
+        raise ValueError(f"operation {number!r} is unknown: a newer version of this program wrote it")
+    if type(username) is not str or type(auth_revision) is not int:
+        raise TypeError(f"user name {username!r} and auth revision {auth_revision!r} should be text and number")
+    return RaftRequest(_decoder(cls)(fields), username, auth_revision)
+
+
+@cache
+def _decoder(cls: type) -> Callable[[tuple[Any, ...]], object]:
+    """What makes a message of its fields."""
+    specs = fields_of(cls)
+    if all(_is_plain(spec) for spec in specs):
+        expected = tuple(_PYTHON_TYPES[spec.wire_type] for spec in specs)
+
+        def decode_plain(values: tuple[Any, ...]) -> object:
+            if tuple(map(type, values)) != expected:
+                raise TypeError(f"{cls.__name__} has {values!r}")
+            return cls(*values)
+
+        return decode_plain
+
+    def decode(values: tuple[Any, ...]) -> object:
+        return cls(*(_decode_field(spec, value) for spec, value in zip(specs, values, strict=True)))
+
+    return decode
+
+
+def _is_plain(spec: FieldSpec) -> bool:
+    return not spec.repeated and not spec.presence
+
+
+def _decode_field(spec: FieldSpec, value: Any) -> object:
+    if not spec.repeated:
+        return None if value is None and spec.presence else _decode_value(spec, value)
+    if type(value) is not tuple:
+        raise TypeError(f"{spec.name} is {value!r}, not a list")
+    return [_decode_value(spec, one) for one in value]
+
+
+def _decode_value(spec: FieldSpec, value: Any) -> object:
+    if spec.message is None:
+        if type(value) is not _PYTHON_TYPES[spec.wire_type]:
+            raise TypeError(f"{spec.name} is {value!r}, not {spec.wire_type.value}")
+        return value
+    if type(value) is not tuple:
+        raise TypeError(f"{spec.name} is {value!r}, not a message")
+    return _decoder(spec.message())(value)
