@@ -1,4 +1,8 @@
-"""HTTP/1.1 on a Trio stream, both sides; the only place that knows h11 or httptools."""
+"""HTTP/1.1 on a Trio stream, both sides; the only place that knows h11 or httptools.
+
+`ServerConnection` and `ClientConnection` each drive one connection. A server guards its connections by a `Reaper`
+and may run them over `LeanSocketStream`, which is what the client listener's speed rests on.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,11 @@ from trioetcd.http11.messages import (
     Response,
     ServerGone,
 )
+from trioetcd.http11.parser import Engine
+from trioetcd.http11.reaper import Reaper
+from trioetcd.http11.responses import DateField, prepare_head
+from trioetcd.http11.server import Phase, ServerConnection
+from trioetcd.http11.streams import LeanSocketStream
 
 __all__ = [
     "BadRequest",
@@ -24,11 +33,18 @@ __all__ = [
     "ClientConnection",
     "ClientExchange",
     "ClientGone",
+    "DateField",
+    "Engine",
     "HeaderList",
     "Headers",
     "HttpError",
+    "LeanSocketStream",
     "Limits",
+    "Phase",
+    "Reaper",
     "Request",
     "Response",
+    "ServerConnection",
     "ServerGone",
+    "prepare_head",
 ]

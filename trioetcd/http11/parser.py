@@ -1,0 +1,63 @@
+"""What a parser of requests is to the connection, and the rules that hold for whichever engine parses."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from trioetcd.http11.messages import BadRequest, Headers, Request
+
+Engine = Literal["httptools", "h11"]
+
+
+class RequestParser(Protocol):
+    """Bytes in, requests out; synchronous, no I/O. After an error or an upgrade further bytes are only kept."""
+
+    @property
+    def in_head(self) -> bool:
+        """Whether a part of a head has arrived, and not the whole of it."""
+        ...
+
+    @property
+    def leftover(self) -> bytes:
+        """What came after the head of a request that upgrades."""
+        ...
+
+    def feed(self, data: bytes) -> None:
+        """Take what was received: complete heads become ready, body data goes to its request's `parts`."""
+        ...
+
+    def take(self) -> Request | None:
+        """The next request whose head is complete; None until more is fed. Raises `BadRequest` in its turn."""
+        ...
+
+    def raise_error(self) -> None:
+        """Raise what is wrong with the body that is being read, if something is."""
+        ...
+
+
+def make_parser(engine: Engine, *, head_bytes_max: int) -> RequestParser:
+    """The parser of an engine, which is imported only when it is used."""
+    if engine == "httptools":
+        from trioetcd.http11.httptools_engine import HttptoolsParser  # noqa: PLC0415 # the other engine stays unloaded
+
+        return HttptoolsParser(head_bytes_max=head_bytes_max)
+    from trioetcd.http11.h11_engine import H11Parser  # noqa: PLC0415 # the other engine stays unloaded
+
+    return H11Parser(head_bytes_max=head_bytes_max)
+
+
+def check_head(*, method: str, headers: Headers, version_1_0: bool) -> None:
+    """Raise BadRequest for what both engines let pass and Go's server does not."""
+    if b"host" not in headers and not version_1_0:
+        raise BadRequest(400, "missing required Host header")
+    if method == "CONNECT":
+        raise BadRequest(400, "this is no proxy: CONNECT is not served")
+
+
+def asks_for_websocket(method: str, headers: Headers) -> bool:
+    """Whether the request is a WebSocket handshake; other upgrades (h2c) are offers that may be passed over."""
+    return (
+        method == "GET"
+        and headers.get(b"upgrade", b"").lower() == b"websocket"
+        and b"upgrade" in headers.get(b"connection", b"").lower()
+    )
