@@ -1,0 +1,151 @@
+"""Committed entries become state, in order, and whoever waits for them is told.
+
+The applier takes everything that is committed at the moment it wakes and applies it as one batch: one engine write,
+one pass over the waiters. Configuration changes and snapshots stand alone between batches.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import trio
+
+from trioetcd.node.membership import MembershipView
+from trioetcd.node.parking import Signal
+from trioetcd.node.proposals import Proposals
+from trioetcd.node.snapshotting import Snapshotter
+from trioetcd.raft import RawNode, decode_conf_change_entry
+from trioetcd.raft.types import NO_NODE, ConfChange, ConfChangeType, Entry, EntryType, SnapshotMetadata
+from trioetcd.storage.machine import Committed, StateMachine
+from trioetcd.storage.requests import Proposal, decode_proposal, proposal_id
+
+SLICE_ENTRIES_MAX: Final = 256
+_OF_NOBODY: Final = ConfChange(ConfChangeType.UPDATE_NODE, NO_NODE)
+
+
+class ApplierStatus(NamedTuple):
+    """How far apply has come. `queued` counts entries that are committed and not applied."""
+
+    applied_index: int
+    applied_term: int
+    queued: int
+
+
+class Applier:
+    """The only caller of `StateMachine.apply`."""
+
+    def __init__(
+        self,
+        *,
+        machine: StateMachine,
+        raw_node: RawNode,
+        work: Signal,
+        proposals: Proposals,
+        snapshotter: Snapshotter,
+        membership: MembershipView,
+        on_installed: Callable[[], None],
+    ) -> None:
+        self._machine = machine
+        self._raw_node = raw_node
+        self._work = work
+        self._proposals = proposals
+        self._snapshotter = snapshotter
+        self._membership = membership
+        self._on_installed = on_installed
+        self._queue: deque[Entry | SnapshotMetadata] = deque()
+        self._queued = Signal()
+        self._applied_waiters: list[tuple[int, trio.Event]] = []
+        self.applied_index = machine.applied.index  # <= what the driver submitted; moved only here
+
+    def submit(self, entries: Sequence[Entry]) -> None:
+        """Take committed entries, the next in order."""
+        self._queue.extend(entries)
+        self._queued.set()
+
+    def install(self, metadata: SnapshotMetadata) -> None:
+        """Take a received snapshot, to be installed when everything before it is applied."""
+        self._queue.append(metadata)
+        self._queued.set()
+
+    async def wait_applied(self, index: int) -> None:
+        """Return once `index` is applied; at once if it already is (still a checkpoint)."""
+        if self.applied_index >= index:
+            await trio.lowlevel.checkpoint()
+            return
+        event = trio.Event()
+        self._applied_waiters.append((index, event))
+        await event.wait()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Apply until cancelled. An error of the engine ends it, and with it the member."""
+        task_status.started()
+        while True:
+            await self._queued.wait()
+            while self._queue:
+                self._apply_slice()
+                if self._queue:
+                    await trio.lowlevel.checkpoint()
+
+    def _apply_slice(self) -> None:
+        """Apply what is at the head of the queue: a run of normal entries, or one of the things that stand alone."""
+        head = self._queue[0]
+        if isinstance(head, SnapshotMetadata):
+            self._install(head)
+            self._queue.popleft()
+        elif head.type is EntryType.NORMAL:
+            self._apply_run()
+        else:
+            self._apply_conf_change(self._queue.popleft())  # type: ignore[arg-type] # it is the entry `head`
+        self._moved()
+
+    def _apply_run(self) -> None:
+        run: list[Committed] = []
+        while self._queue and len(run) < SLICE_ENTRIES_MAX:
+            entry = self._queue[0]
+            if not isinstance(entry, Entry) or entry.type is not EntryType.NORMAL:
+                break
+            self._queue.popleft()
+            run.append(Committed(entry.index, entry.term, self._proposal(entry)))
+        for outcome in self._machine.apply(run):
+            self._proposals.resolve(outcome.proposal_id, outcome.results)
+
+    def _proposal(self, entry: Entry) -> Proposal | None:
+        """What the entry holds: as it was proposed, if that was here, else decoded."""
+        if not entry.data:
+            return None
+        return self._proposals.find(proposal_id(entry.data)) or decode_proposal(entry.data)
+
+    def _apply_conf_change(self, entry: Entry) -> None:
+        change = decode_conf_change_entry(entry)
+        refusal = self._machine.members.check(change)
+        # A refused change is still told to the core, as one of nobody: it lets the next change be proposed.
+        conf_state = self._raw_node.apply_conf_change(change if refusal is None else _OF_NOBODY)
+        outcome = self._machine.apply_conf_change(
+            index=entry.index, term=entry.term, change=change, conf_state=conf_state, refusal=refusal
+        )
+        self._work.set()  # the core may have something to send in the new configuration
+        self._membership.changed()
+        self._proposals.resolve(outcome.proposal_id, outcome.results)
+
+    def _install(self, metadata: SnapshotMetadata) -> None:
+        self._snapshotter.install(metadata)
+        self._membership.changed()
+        self._on_installed()
+
+    def _moved(self) -> None:
+        """Let everyone know how far apply is."""
+        self.applied_index = self._machine.applied.index
+        if self._applied_waiters:
+            for index, event in self._applied_waiters:
+                if index <= self.applied_index:
+                    event.set()
+            self._applied_waiters = [one for one in self._applied_waiters if one[0] > self.applied_index]
+        if self._snapshotter.is_due:
+            self._work.set()  # the driver takes it: it alone writes the log
+
+    def status(self) -> ApplierStatus:
+        """How far apply has come."""
+        position = self._machine.applied
+        return ApplierStatus(position.index, position.term, len(self._queue))

@@ -1,0 +1,206 @@
+"""From a configuration and a data directory to a member that can run: what was there is recovered, what is new is made.
+
+    data-dir/
+      member.json           whose directory this is: format, cluster and member, written before anything else
+      lock                  held while a member runs
+      member/db             the engine (and its neighbours, see storage.engine_folder)
+      member/snap           snapshot files
+      member/wal            the write-ahead log, unless --wal-dir says otherwise
+
+Never starts as if empty: a directory that is someone else's, a log without its engine, an engine without its log, a
+damaged file of either are refused with a line that names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import msgpack
+
+from trioetcd.config import MemberConfig, StartRefused
+from trioetcd.log import Logger
+from trioetcd.node.environment import Environment
+from trioetcd.node.ownership import check_owner, write_owner
+from trioetcd.node.protocols import PeerInfo
+from trioetcd.raft import encode_conf_change
+from trioetcd.raft.types import ConfChange, ConfChangeType, Entry, EntryType, HardState, SnapshotMetadata
+from trioetcd.storage.engine import Engine, EngineDamage
+from trioetcd.storage.filesystem import DirectoryInUse
+from trioetcd.storage.machine import StateMachine
+from trioetcd.storage.members import Member, compute_cluster_id, compute_member_id, encode_member_context
+from trioetcd.storage.raft_log import RaftLog
+from trioetcd.storage.snapshots import SnapshotFiles
+from trioetcd.storage.wal import WalContents, WalDamage, WalSnapshot, WriteAheadLog, read_markers
+
+BOOTSTRAP_TERM = 1  # etcd's: the entries that name the first members are of term 1, the first election makes term 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovered:
+    """The parts of a member as they were found, or made."""
+
+    member_id: int
+    cluster_id: int
+    is_new: bool
+    initial_peers: tuple[PeerInfo, ...]
+    """Whom to talk to before the log has named the members."""
+    wal: WriteAheadLog
+    raft_log: RaftLog
+    hard_state: HardState
+    snapshot: SnapshotMetadata
+    snapshot_files: SnapshotFiles
+    machine: StateMachine
+
+
+@contextmanager
+def recover(config: MemberConfig, environment: Environment) -> Iterator[Recovered]:
+    """Recover or make the member of `config`; its files are closed at the end, and its directory held until then.
+
+    Raises `StartRefused` with one line for everything that an operator can put right.
+    """
+    with ExitStack() as stack:
+        try:
+            recovered = _recover(config, environment, stack)
+        except (DirectoryInUse, EngineDamage, WalDamage) as error:
+            raise StartRefused(str(error)) from error
+        yield recovered
+
+
+def _recover(config: MemberConfig, environment: Environment, stack: ExitStack) -> Recovered:
+    filesystem, log = environment.filesystem, environment.log
+    check_owner(filesystem, config.data_dir)
+    filesystem.make_directory(config.data_dir)
+    stack.enter_context(filesystem.lock(config.data_dir))
+    write_owner(filesystem, config.data_dir)
+    filesystem.make_directory(config.data_dir / "member")
+    snapshot_files = SnapshotFiles(fs=filesystem, directory=config.snapshot_directory)
+    members = initial_members(config)
+    found = WriteAheadLog.exists(filesystem, config.wal_directory)
+    if found:
+        log.info("already initialized as member before, starting as etcd member", name=config.name)
+        wal, contents, snapshot = _open_log(config, environment, snapshot_files)
+        stack.callback(wal.close)
+        engine = _open_engine(environment, snapshot)
+    else:
+        engine = _make_engine(config, environment, stack)
+        wal, contents, snapshot = _make_log(config, environment, members)
+        stack.callback(wal.close)
+    member_id, cluster_id = msgpack.unpackb(contents.metadata)
+    machine = StateMachine.open(engine=engine)
+    stack.callback(machine.close)
+    if not contents.hard_state.term and not contents.entries and not snapshot.index:
+        contents = _write_first_entries(wal, contents, members)
+    hard_state, raft_log = _log_of(contents, snapshot, machine)
+    return Recovered(
+        member_id=member_id,
+        cluster_id=cluster_id,
+        is_new=not found,
+        initial_peers=tuple(PeerInfo(one.id, one.peer_urls) for one in members if one.id != member_id),
+        wal=wal,
+        raft_log=raft_log,
+        hard_state=hard_state,
+        snapshot=snapshot,
+        snapshot_files=snapshot_files,
+        machine=machine,
+    )
+
+
+def initial_members(config: MemberConfig) -> list[Member]:
+    """The members of a new cluster, in the order of their IDs, which is that of their first entries."""
+    members = []
+    for one in config.initial_members:
+        urls = tuple(str(url) for url in one.peer_urls)
+        identity = compute_member_id(urls, config.initial_cluster_token)
+        members.append(Member(id=identity, name=one.name, peer_urls=urls, client_urls=(), is_learner=False))
+    return sorted(members, key=lambda member: member.id)
+
+
+def _make_engine(config: MemberConfig, environment: Environment, stack: ExitStack) -> Engine:
+    """An empty engine, for a member that has no log yet. One with a state in it is not ours to throw away."""
+    if config.initial_cluster_state == "existing":
+        raise StartRefused(
+            "joining an existing cluster (--initial-cluster-state existing) is not built yet; "
+            "start all members of a cluster with --initial-cluster-state new"
+        )
+    engine = environment.engine_folder.open(create=True)
+    applied = StateMachine.open(engine=engine).applied
+    if applied.index:
+        engine.close()
+        raise StartRefused(
+            f"the database in {config.data_dir / 'member'} has entries up to {applied.index}, but there is no "
+            f"write-ahead log in {config.wal_directory}: give --wal-dir as it was, or restore the log"
+        )
+    stack.callback(engine.close)
+    return engine
+
+
+def _make_log(
+    config: MemberConfig, environment: Environment, members: Sequence[Member]
+) -> tuple[WriteAheadLog, WalContents, SnapshotMetadata]:
+    own_urls = sorted(str(url) for url in config.initial_advertise_peer_urls)
+    own = next(one for one in members if sorted(one.peer_urls) == own_urls)
+    cluster_id = compute_cluster_id([one.id for one in members])
+    metadata: bytes = msgpack.packb((own.id, cluster_id))
+    wal = WriteAheadLog.create(fs=environment.filesystem, directory=config.wal_directory, metadata=metadata)
+    return wal, WalContents(metadata, HardState(), []), SnapshotMetadata()
+
+
+def _write_first_entries(wal: WriteAheadLog, contents: WalContents, members: Sequence[Member]) -> WalContents:
+    """The log of a new cluster begins with one committed configuration change a member, alike on all of them."""
+    entries = []
+    for index, member in enumerate(members, 1):
+        change = ConfChange(ConfChangeType.ADD_NODE, member.id, encode_member_context(member))
+        entries.append(Entry(BOOTSTRAP_TERM, index, EntryType.CONF_CHANGE, encode_conf_change(change)))
+    hard_state = HardState(term=BOOTSTRAP_TERM, commit=len(entries))
+    wal.append(hard_state, entries)
+    wal.sync()
+    return contents._replace(hard_state=hard_state, entries=entries)
+
+
+def _open_log(
+    config: MemberConfig, environment: Environment, snapshot_files: SnapshotFiles
+) -> tuple[WriteAheadLog, WalContents, SnapshotMetadata]:
+    markers = read_markers(environment.filesystem, config.wal_directory)
+    snapshot = snapshot_files.load_newest(markers) or SnapshotMetadata()
+    start = WalSnapshot(snapshot.index, snapshot.term, snapshot.conf_state)
+    wal, contents = WriteAheadLog.open(fs=environment.filesystem, directory=config.wal_directory, start=start)
+    _log_found(environment.log, contents, snapshot)
+    return wal, contents, snapshot
+
+
+def _log_found(log: Logger, contents: WalContents, snapshot: SnapshotMetadata) -> None:
+    if contents.torn is not None:
+        log.warning("cut off the torn tail of the write-ahead log, left by a crash", torn=str(contents.torn))
+    log.info(
+        "read the write-ahead log",
+        snapshot_index=snapshot.index,
+        entries=len(contents.entries),
+        term=contents.hard_state.term,
+        commit=contents.hard_state.commit,
+    )
+
+
+def _open_engine(environment: Environment, snapshot: SnapshotMetadata) -> Engine:
+    """The engine that goes with the log; a swap that a crash interrupted is brought to its end first."""
+    folder = environment.engine_folder
+    if folder.has_received(snapshot.index):
+        environment.log.info("finishing the installation of a received snapshot", snapshot_index=snapshot.index)
+        folder.swap_in(snapshot.index)
+    return folder.open(create=False)
+
+
+def _log_of(contents: WalContents, snapshot: SnapshotMetadata, machine: StateMachine) -> tuple[HardState, RaftLog]:
+    """The log as the core will read it. What is applied was committed, even where the commit index was lost."""
+    applied = machine.applied
+    last_index = contents.entries[-1].index if contents.entries else snapshot.index
+    if not snapshot.index <= applied.index <= last_index:
+        raise StartRefused(
+            f"the database is at entry {applied.index}, the write-ahead log has {snapshot.index} to {last_index}: "
+            "they do not belong together; restore both from one copy, or remove this member and add it anew"
+        )
+    hard_state = contents.hard_state._replace(commit=max(contents.hard_state.commit, applied.index))
+    # The core starts at the applied entry, so it is given the configuration as of that one.
+    start = snapshot._replace(conf_state=applied.conf_state)
+    return hard_state, RaftLog(hard_state=hard_state, snapshot=start, entries=contents.entries)

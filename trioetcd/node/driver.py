@@ -1,0 +1,186 @@
+"""The loop around the consensus core: what comes in is stepped, what comes out is saved, sent and applied, in order.
+
+    waiting proposals --> core --> Ready --> messages that may leave at once
+                                         --> write-ahead log, one sync
+                                         --> messages that depend on the save
+                                         --> committed entries, to the applier
+
+Everything that feeds the core is a sync method that ends with a signal; one task runs the rounds. While a slow sync
+runs in a thread, messages and ticks still step the core, and what they bring waits for the next round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import trio
+
+from trioetcd.log import Logger
+from trioetcd.node.applier import Applier
+from trioetcd.node.disk import Disk
+from trioetcd.node.leadership import Leadership
+from trioetcd.node.parking import Signal
+from trioetcd.node.proposals import DROPPED, Proposals
+from trioetcd.node.protocols import Transport
+from trioetcd.node.reads import ReadLoop
+from trioetcd.node.snapshotting import Snapshotter
+from trioetcd.raft import ProposalDropped, RawNode, Ready, StepPeerNotFound
+from trioetcd.raft.types import HardState, Message
+from trioetcd.storage.raft_log import RaftLog
+from trioetcd.storage.wal import WriteAheadLog
+
+
+class DriverStatus(NamedTuple):
+    """Where the log of this member stands."""
+
+    term: int
+    commit: int
+    last_index: int
+    rounds: int
+
+
+class RaftDriver:
+    """Owns the core, its log and its write-ahead log. Nothing else writes to them."""
+
+    def __init__(
+        self,
+        *,
+        raw_node: RawNode,
+        raft_log: RaftLog,
+        wal: WriteAheadLog,
+        disk: Disk,
+        work: Signal,
+        transport: Transport,
+        proposals: Proposals,
+        reads: ReadLoop,
+        applier: Applier,
+        snapshotter: Snapshotter,
+        leadership: Leadership,
+        hard_state: HardState,
+        log: Logger,
+    ) -> None:
+        self._raw_node = raw_node
+        self._raft_log = raft_log
+        self._wal = wal
+        self._disk = disk
+        self._work = work
+        self._transport = transport
+        self._proposals = proposals
+        self._reads = reads
+        self._applier = applier
+        self._snapshotter = snapshotter
+        self._leadership = leadership
+        self._hard_state = hard_state  # the newest the core gave out; its commit may be ahead of the one on disk
+        self._log = log
+        self._rounds = 0
+
+    def step(self, messages: Sequence[Message]) -> None:
+        """Give messages of other members to the core."""
+        for message in messages:
+            try:
+                self._raw_node.step(message)
+            except StepPeerNotFound:
+                self._log.debug(
+                    "ignored a response from a member that is not in the configuration", sender=message.from_
+                )
+            except ProposalDropped:
+                self._log.debug("dropped a forwarded proposal", sender=message.from_)
+        self._work.set()
+
+    def tick(self) -> None:
+        """Let one tick of the core's clock pass, and fail the proposals that are overdue."""
+        self._raw_node.tick()
+        self._proposals.expire()
+        self._work.set()
+
+    def report_unreachable(self, member_id: int) -> None:
+        """A message to this member was lost."""
+        self._raw_node.report_unreachable(member_id)
+        self._work.set()
+
+    def report_snapshot(self, member_id: int, ok: bool) -> None:  # noqa: FBT001 # the name of the argument is the core's
+        """A snapshot reached this member, or did not."""
+        self._raw_node.report_snapshot(member_id, ok)
+        self._work.set()
+
+    def transfer_leadership(self, member_id: int) -> None:
+        """Ask the core to hand leadership over; `Leadership.changed` tells when it happened."""
+        self._raw_node.transfer_leader(member_id)
+        self._work.set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run rounds until cancelled. A disk that fails ends it with `DiskFailure`, and with it the member."""
+        task_status.started()
+        while True:
+            await self._work.wait()
+            self._propose_waiting()
+            while self._raw_node.has_ready():
+                await self._round(self._raw_node.ready())
+                self._propose_waiting()
+            self._snapshotter.take_if_due()
+
+    def _propose_waiting(self) -> None:
+        """Propose everything that waits, if there is a leader to take it; without one it goes on waiting."""
+        if not self._leadership.has_leader:
+            return
+        for batch in self._proposals.take_batches():
+            try:
+                self._raw_node.propose(batch.data)
+            except ProposalDropped:
+                self._proposals.refuse(batch, DROPPED)
+
+    async def _round(self, ready: Ready) -> None:
+        self._rounds += 1
+        if ready.hard_state is not None:
+            self._hard_state = ready.hard_state
+        self._note_leader(ready)
+        if ready.read_states:
+            self._reads.take(ready.read_states)
+        if ready.messages_now:
+            self._transport.send(ready.messages_now)
+        await self._save(ready)
+        if ready.messages_after_save:
+            self._transport.send(ready.messages_after_save)
+        if ready.snapshot is not None:
+            self._applier.install(ready.snapshot.metadata)
+        if ready.committed_entries:
+            self._applier.submit(ready.committed_entries)
+        self._raw_node.advance(ready)
+
+    async def _save(self, ready: Ready) -> None:
+        """Make durable what the rest of the round depends on.
+
+        A commit index that moved alone is not written: it is written with the next entries. After a crash it is at
+        worst lower, which Raft allows (thesis figure 3.1 has it volatile), and never below the applied index, because
+        a start takes the higher of the two.
+        """
+        if ready.snapshot is not None:
+            self._snapshotter.save_received(ready.snapshot.metadata, self._hard_state)
+            self._raft_log.apply_snapshot(ready.snapshot)
+        if ready.entries or ready.must_sync:
+            self._wal.append(self._hard_state, ready.entries)
+            self._raft_log.append(ready.entries)
+        if ready.must_sync:
+            if self._disk.inline:
+                self._disk.sync_inline()
+            else:
+                await self._disk.sync_in_thread()
+        self._raft_log.set_hard_state(self._hard_state)
+
+    def _note_leader(self, ready: Ready) -> None:
+        if ready.soft_state is None:
+            return
+        lead, state = ready.soft_state
+        before = self._leadership.lead
+        if not self._leadership.update(lead=lead, state=state, term=self._hard_state.term):
+            return
+        member, leader, term = f"{self._leadership.member_id:x}", f"{lead:x}", self._hard_state.term
+        if not lead:
+            self._log.info("lost leader", member_id=member, previous_leader=f"{before:x}", term=term)
+        else:
+            self._log.info("elected leader", member_id=member, leader=leader, term=term)
+
+    def status(self) -> DriverStatus:
+        """Where the log stands."""
+        return DriverStatus(self._hard_state.term, self._hard_state.commit, self._raft_log.last_index(), self._rounds)

@@ -1,0 +1,47 @@
+"""What the tree is given instead of reaching for it: disk, network, clocks, chance, threads.
+
+Everything below `nursery_server` takes these as objects. With the production ones the member runs on a machine; with
+those of `trioetcd.testing` the same tree runs in one process, on a clock and a disk that a test controls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+import trio
+
+from trioetcd.config import Url
+from trioetcd.log import Logger
+from trioetcd.storage.engine_folder import EngineFolder
+from trioetcd.storage.filesystem import FileSystem
+
+
+class Network(Protocol):
+    """Where listeners and connections come from."""
+
+    async def listen(self, urls: Sequence[Url]) -> list[trio.abc.Listener[trio.abc.Stream]]:
+        """Listen at every URL; raises `OSError` when an address is taken."""
+        ...
+
+    async def dial(self, url: str) -> trio.abc.Stream:
+        """Connect; raises `OSError`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The outside of one member."""
+
+    filesystem: FileSystem
+    engine_folder: EngineFolder
+    network: Network
+    random: Random
+    wall_seconds: Callable[[], float]
+    """The time of day: for request IDs and the clocks of peers, never for a decision."""
+    stopwatch: Callable[[], float]
+    """A fine clock to measure durations with; may be called in any thread."""
+    run_blocking: Callable[[Callable[[], None]], Awaitable[None]]
+    log: Logger

@@ -1,0 +1,53 @@
+"""The membership as the running member acts on it: which peers to talk to, and whether this member is still one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from trioetcd.node.protocols import PeerInfo, Transport
+from trioetcd.storage.machine import StateMachine
+
+
+class MembershipView:
+    """Follows the membership that the state machine keeps, and lets the transport follow too."""
+
+    def __init__(
+        self, *, member_id: int, machine: StateMachine, transport: Transport, initial_peers: Sequence[PeerInfo]
+    ) -> None:
+        self._member_id = member_id
+        self._machine = machine
+        self._transport = transport
+        self._initial_peers = initial_peers
+        self.removed = trio.Event()
+
+    def changed(self) -> None:
+        """Make the connections match the membership; notice when this member was removed from it."""
+        membership = self._machine.members
+        self._transport.reconcile(self._peers(), membership.removed())
+        if membership.is_removed(self._member_id):
+            self.removed.set()
+
+    def _peers(self) -> Sequence[PeerInfo]:
+        """The other members; before the log has named any of them, those of `--initial-cluster`."""
+        members = self._machine.members.members()
+        if len(members) <= len(self._initial_peers) and self._machine.applied.index <= len(self._initial_peers):
+            return self._initial_peers
+        return [PeerInfo(one.id, one.peer_urls) for one in members if one.id != self._member_id]
+
+    def knows(self, member_id: int) -> bool:
+        """Whether this is one of the other members."""
+        return any(peer.id == member_id for peer in self._peers())
+
+    @property
+    def is_learner(self) -> bool:
+        """Whether this member only listens."""
+        own = self._machine.members.get(self._member_id)
+        return own is not None and own.is_learner
+
+    @property
+    def is_lone_voter(self) -> bool:
+        """Whether this member alone decides."""
+        conf_state = self._machine.applied.conf_state
+        return conf_state.voters == (self._member_id,) and not conf_state.voters_outgoing

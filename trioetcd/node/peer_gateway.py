@@ -1,0 +1,94 @@
+"""What the peers' side asks of this member, answered from its parts: a `RaftHandler` of `trioetcd.peer`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from trioetcd.api import messages as m
+from trioetcd.log import Logger
+from trioetcd.node.driver import RaftDriver
+from trioetcd.node.membership import MembershipView
+from trioetcd.node.service.context import ANYONE
+from trioetcd.node.service.maintenance import MaintenanceService
+from trioetcd.node.snapshotting import OutgoingSnapshot, Snapshotter
+from trioetcd.raft.types import Message
+from trioetcd.storage.engine_folder import Receiver
+from trioetcd.storage.machine import StateMachine
+
+
+class PeerGateway:
+    """The way in for peers.
+
+    The transport needs it, the driver needs the transport, and it needs the driver: so it is made first, and
+    `attach` closes the circle before any of them runs.
+    """
+
+    def __init__(self, *, machine: StateMachine, log: Logger) -> None:
+        self._machine = machine
+        self._log = log
+
+    def attach(
+        self,
+        *,
+        driver: RaftDriver,
+        snapshotter: Snapshotter,
+        membership: MembershipView,
+        maintenance: MaintenanceService,
+    ) -> None:
+        """Take the parts that calls are passed on to."""
+        self._driver = driver
+        self._snapshotter = snapshotter
+        self._membership = membership
+        self._maintenance = maintenance
+
+    def process(self, messages: Sequence[Message]) -> None:
+        """Step the core with messages that passed the checks."""
+        self._driver.step(messages)
+
+    def report_unreachable(self, member_id: int) -> None:
+        """Messages to this peer were lost."""
+        self._driver.report_unreachable(member_id)
+
+    def report_snapshot(self, member_id: int, *, ok: bool) -> None:
+        """A snapshot to this peer was taken, or was not."""
+        self._driver.report_snapshot(member_id, ok)
+
+    def is_removed(self, member_id: int) -> bool:
+        """Whether this id belonged to a member that was removed."""
+        return self._machine.members.is_removed(member_id)
+
+    def knows(self, member_id: int) -> bool:
+        """Whether this id belongs to a member, or to one of the first members while the log has not named any."""
+        return self._membership.knows(member_id)
+
+    def removed_by(self, member_id: int) -> None:
+        """A peer says that this member was removed; the log will say so too, if it can still be had."""
+        self._log.warning("a peer says that this member was removed from the cluster", peer_id=f"{member_id:x}")
+        self._membership.removed.set()
+
+    def open_snapshot(self, message: Message) -> OutgoingSnapshot:
+        """A view of the state as it is now."""
+        return self._snapshotter.open_outgoing(message)
+
+    def receive_snapshot(self, message: Message) -> Receiver:
+        """A place for the state that follows a SNAP message."""
+        return self._snapshotter.open_incoming(message)
+
+    def members_json(self) -> bytes:
+        """The membership as `/members` of a peer listener answers it: numbers for IDs, a newline at the end."""
+        members = [
+            {"id": one.id, "peerURLs": list(one.peer_urls), "name": one.name, "clientURLs": list(one.client_urls)}
+            | ({"isLearner": True} if one.is_learner else {})
+            for one in self._machine.members.members()
+        ]
+        return orjson.dumps(members) + b"\n"
+
+    async def hash_kv(self, revision: int) -> m.HashKVResponse:
+        """The hash of the store as of a revision; raises `ApiError`."""
+        return await self._maintenance.hash_kv(m.HashKVRequest(revision=revision), ANYONE)
+
+    def cluster_version(self) -> str | None:
+        """The version that the cluster agreed on."""
+        return self._machine.members.cluster_version

@@ -1,0 +1,171 @@
+"""Writes on their way through the log: from the task that asks to the batch that is proposed, and back.
+
+A task hands its request over and parks once. The driver's next round takes everything that waits and proposes it as
+one entry; when that entry is applied, every task in it is woken with its own result. So the cost of a round (one
+entry, one WAL record, one sync, one engine batch) is shared by all that came in the meantime.
+
+Deadlines are not a cancel scope each: requests wait in the order they came, so a look at the oldest at every tick
+finds all that are overdue, and costs a waiting request nothing.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from trioetcd.api.errors import ApiError, Code, ErrorKind
+from trioetcd.api.proto_codec import encoded_size
+from trioetcd.node.parking import Parked, Signal
+from trioetcd.storage.requests import Proposal, RaftRequest, encode_request, join_proposal
+
+BATCH_BYTES_MAX: Final = 1 << 20  # etcd's MaxSizePerMsg: what one append message holds
+BATCH_REQUESTS_MAX: Final = 1024
+WAITING_REQUESTS_MAX: Final = 5000  # etcd refuses when so many entries are committed but not applied
+
+
+# What etcd's InternalRaftRequest adds to the request it holds: a header of at most 13 bytes with its tag and length of
+# 3, and the request's own tag and length of at most 6. `--max-request-bytes` is about that form.
+_ENVELOPE_BYTES: Final = 22
+
+
+class ProposalsStatus(NamedTuple):
+    """How many requests are where, and how many failed since the start."""
+
+    waiting: int
+    in_flight: int
+    failed: int
+
+
+class _Waiting:
+    """A request that a task waits for. `encoded` is what the entry will hold of it."""
+
+    __slots__ = ("encoded", "parked", "request", "submitted_at")
+
+    def __init__(self, request: RaftRequest, submitted_at: float) -> None:
+        self.request = request
+        self.encoded = encode_request(request)
+        self.submitted_at = submitted_at
+        self.parked = Parked()
+
+
+class Batch(NamedTuple):
+    """Requests that become one entry."""
+
+    id: int
+    data: bytes
+
+
+class Proposals:
+    """The requests that wait to be proposed, and those that are proposed and not yet applied."""
+
+    def __init__(
+        self,
+        *,
+        next_id: Callable[[], int],
+        work: Signal,
+        clock: Callable[[], float],
+        timeout_seconds: float,
+        request_bytes_max: int,
+        explain_timeout: Callable[[float], ApiError],
+    ) -> None:
+        self._next_id = next_id
+        self._work = work
+        self._clock = clock
+        self._timeout_seconds = timeout_seconds
+        self._request_bytes_max = request_bytes_max
+        self._explain_timeout = explain_timeout
+        self._waiting: deque[_Waiting] = deque()
+        self._in_flight: OrderedDict[int, tuple[_Waiting, ...]] = OrderedDict()
+        self._failed = 0
+
+    async def submit(self, request: RaftRequest) -> object:
+        """Replicate and apply a request; return its response.
+
+        Raises `ApiError`: the refusal that apply decided on, a request that is too large, too many at once, or a
+        timeout that names its cause. After a timeout, or after cancellation, the request may still be applied.
+        """
+        if len(self._waiting) >= WAITING_REQUESTS_MAX:
+            raise ApiError.of(ErrorKind.REQUEST_TOO_MANY_REQUESTS)
+        waiting = _Waiting(request, self._clock())
+        self._check_size(waiting)
+        self._waiting.append(waiting)
+        self._work.set()
+        return await waiting.parked.wait()
+
+    def _check_size(self, waiting: _Waiting) -> None:
+        """Refuse what is larger than `--max-request-bytes`; the exact size is computed only when it may be."""
+        if len(waiting.encoded) < self._request_bytes_max // 2:
+            return
+        if encoded_size(waiting.request.op) + _ENVELOPE_BYTES > self._request_bytes_max:
+            raise ApiError.of(ErrorKind.REQUEST_TOO_LARGE)
+
+    def take_batches(self) -> Iterator[Batch]:
+        """Turn everything that waits into entries. What is cancelled by now is left out."""
+        while self._waiting:
+            taken = self._take()
+            if taken:
+                batch_id = self._next_id()
+                self._in_flight[batch_id] = taken
+                yield Batch(batch_id, join_proposal(batch_id, [one.encoded for one in taken]))
+
+    def _take(self) -> tuple[_Waiting, ...]:
+        taken: list[_Waiting] = []
+        size_bytes = 0
+        while self._waiting and len(taken) < BATCH_REQUESTS_MAX:
+            one = self._waiting[0]
+            size_bytes += len(one.encoded)
+            if taken and size_bytes > BATCH_BYTES_MAX:
+                break
+            self._waiting.popleft()
+            if one.parked.is_waiting:
+                taken.append(one)
+        return tuple(taken)
+
+    def refuse(self, batch: Batch, error: ApiError) -> None:
+        """The core did not take the batch: tell everyone in it."""
+        for one in self._in_flight.pop(batch.id):
+            self._failed += 1
+            one.parked.fail(error)
+
+    def find(self, batch_id: int) -> Proposal | None:
+        """What was proposed here under this id, so that the member that proposed it need not decode it again."""
+        taken = self._in_flight.get(batch_id)
+        return None if taken is None else Proposal(batch_id, tuple(one.request for one in taken))
+
+    def resolve(self, batch_id: int, results: Sequence[object]) -> None:
+        """Wake everyone in an applied batch with their own result. A batch of another member is nobody's here."""
+        taken = self._in_flight.pop(batch_id, None)
+        if taken is None:
+            return
+        for one, result in zip(taken, results, strict=True):
+            if isinstance(result, ApiError):
+                one.parked.fail(result)
+            else:
+                one.parked.wake(result)
+
+    def expire(self) -> None:
+        """Fail what has waited too long. The queues are in the order of submission: only their heads are looked at."""
+        overdue = self._clock() - self._timeout_seconds
+        while self._waiting and self._waiting[0].submitted_at <= overdue:
+            self._fail(self._waiting.popleft(), ApiError.of(ErrorKind.PROPOSAL_DEADLINE))
+        while self._in_flight:
+            batch_id, taken = next(iter(self._in_flight.items()))
+            if taken[-1].submitted_at > overdue:
+                break
+            del self._in_flight[batch_id]
+            for one in taken:
+                self._fail(one, self._explain_timeout(one.submitted_at))
+
+    def _fail(self, one: _Waiting, error: ApiError) -> None:
+        if one.parked.is_waiting:
+            self._failed += 1
+            one.parked.fail(error)
+
+    def status(self) -> ProposalsStatus:
+        """How many requests are where."""
+        return ProposalsStatus(len(self._waiting), sum(len(taken) for taken in self._in_flight.values()), self._failed)
+
+
+DROPPED: Final = ApiError(Code.UNKNOWN, "raft proposal dropped")
+"""The core refused: leadership is being transferred, or too much is uncommitted (etcd-raft's ErrProposalDropped)."""

@@ -1,0 +1,80 @@
+"""What the node asks of the parts it does not build: the peers, and the streams of a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import trio
+
+from trioetcd.raft.types import Message
+
+
+class PeerInfo(NamedTuple):
+    """Another member, as far as the network is concerned."""
+
+    id: int
+    urls: tuple[str, ...]
+
+
+class PeerStatus(NamedTuple):
+    """What is known of the connection with one peer; times are on the clock of Trio, in seconds."""
+
+    id: int
+    active: bool
+    active_since: float | None
+    version: str | None
+    rtt_seconds: float | None
+    clock_difference_seconds: float | None
+
+
+class TransportStatus(NamedTuple):
+    """The connections with all peers."""
+
+    peers: tuple[PeerStatus, ...]
+
+
+class Transport(Protocol):
+    """How messages reach the other members. Messages may be lost; the core copes with that."""
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Queue messages for their peers. Never blocks; what does not fit is dropped and reported unreachable."""
+
+    def reconcile(self, peers: Sequence[PeerInfo], removed: Collection[int]) -> None:
+        """Make the connections match the membership: add, re-address, drop."""
+
+    def status(self) -> TransportStatus:
+        """How the connections are."""
+        ...
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Serve the connections until cancelled."""
+
+
+class SnapshotSource(Protocol):
+    """A state on its way out: `message` names what it stands for, `chunks` are its bytes."""
+
+    @property
+    def message(self) -> Message:
+        """The SNAP message, with the position of the state that is really sent."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """The state, in slices that are short work each."""
+        ...
+
+    def close(self) -> None:
+        """Let the view of the engine go."""
+
+
+class SnapshotSink(Protocol):
+    """A state on its way in, written aside until it is whole."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+
+    def finish(self) -> None:
+        """Verify the whole and keep it; raises if anything is missing or damaged."""
+
+    def abort(self) -> None:
+        """Drop what came so far."""

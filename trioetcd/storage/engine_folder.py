@@ -1,0 +1,120 @@
+"""Where the engine of a member is, and how one that a leader sent takes its place.
+
+    db                 the engine in use
+    db.snap-INDEX      one that a leader sent, whole and verified, not yet in use (INDEX as 16 hex digits)
+    db.old             the one that was in use, for the moment of the swap
+
+A swap is two renames, and a crash may come between any two steps. `swap_in` may be repeated until it has come through,
+and a start does so when the newest snapshot is one that was received and is not yet in use.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+from trioetcd.storage.engine import Engine, LevelEngine
+from trioetcd.storage.engine_transfer import EngineReceiver
+from trioetcd.storage.filesystem import FileSystem
+
+
+class Receiver(Protocol):
+    """An engine on its way in."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes; raises `TransferDamage` for what is not as it was sent."""
+
+    def finish(self) -> None:
+        """Verify that all has come, and make it durable."""
+
+    def abort(self) -> None:
+        """Remove what has come so far."""
+
+
+class EngineFolder(Protocol):
+    """The place of a member's engine."""
+
+    def exists(self) -> bool:
+        """Whether there is an engine, in use or about to be."""
+        ...
+
+    def open(self, *, create: bool) -> Engine:
+        """Open the engine in use; with `create`, make an empty one where there is none."""
+        ...
+
+    def receive(self, index: int) -> Receiver:
+        """A place for an engine that stands for the log up to `index`."""
+        ...
+
+    def has_received(self, index: int) -> bool:
+        """Whether such an engine is there, whole."""
+        ...
+
+    def swap_in(self, index: int) -> None:
+        """Put it in the place of the one in use, which must be closed."""
+
+
+class LevelEngineFolder:
+    """Engines in folders of a real file system."""
+
+    def __init__(self, *, directory: Path, filesystem: FileSystem) -> None:
+        self._directory = directory
+        self._filesystem = filesystem
+        self._current = directory / "db"
+        self._old = directory / "db.old"
+
+    def exists(self) -> bool:
+        """Whether there is an engine, or the other half of a swap."""
+        return self._current.exists() or self._old.exists()
+
+    def open(self, *, create: bool) -> Engine:
+        """Open the engine in use; raises `EngineDamage` for what cannot be trusted, and for one that is not there."""
+        return LevelEngine.open(self._current, create=create)
+
+    def receive(self, index: int) -> Receiver:
+        """Start an engine aside. What an earlier attempt left there is removed."""
+        path = self._received(index)
+        shutil.rmtree(path.with_suffix(".part"), ignore_errors=True)
+        return _KeptWhenWhole(
+            receiver=EngineReceiver(path=path.with_suffix(".part")), path=path, filesystem=self._filesystem
+        )
+
+    def has_received(self, index: int) -> bool:
+        """Whether an engine for `index` is there, whole: it has its name only then."""
+        return self._received(index).exists()
+
+    def swap_in(self, index: int) -> None:
+        """Put the received engine in place; may be repeated after a crash at any step."""
+        received = self._received(index)
+        if received.exists():
+            if self._current.exists():
+                shutil.rmtree(self._old, ignore_errors=True)
+                self._filesystem.rename(self._current, self._old)
+            self._filesystem.rename(received, self._current)
+            self._filesystem.sync_directory(self._directory)
+        shutil.rmtree(self._old, ignore_errors=True)
+
+    def _received(self, index: int) -> Path:
+        return self._directory / f"db.snap-{index:016x}"
+
+
+class _KeptWhenWhole:
+    """A receiver whose result gets its name only when it is whole."""
+
+    def __init__(self, *, receiver: EngineReceiver, path: Path, filesystem: FileSystem) -> None:
+        self._receiver = receiver
+        self._path = path
+        self._filesystem = filesystem
+
+    def feed(self, data: bytes) -> None:
+        self._receiver.feed(data)
+
+    def finish(self) -> None:
+        self._receiver.finish()
+        shutil.rmtree(self._path, ignore_errors=True)
+        self._filesystem.rename(self._path.with_suffix(".part"), self._path)
+        self._filesystem.sync_directory(self._path.parent)
+
+    def abort(self) -> None:
+        self._receiver.abort()
