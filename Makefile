@@ -1,31 +1,48 @@
-# One environment in .venv, made from pyproject.toml and the pins of constraints.txt.
+# One environment in .venv, made from pyproject.toml and the pins of constraints.txt. It needs Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: serve test check lint bench clean
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint format check bench clean
 
-.venv/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" --constraint constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . --group test --group lint
-	touch $@
+help: ## This list.
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/'
 
-serve: .venv/ready ## One member that answers on 127.0.0.1:2379, its data in default.trioetcd.
+serve: .venv/ready ## A member that answers on 127.0.0.1:2379, its data in default.trioetcd.
 	$(BIN)/trioetcd serve
 
-test: .venv/ready ## The whole test suite.
+test: .venv/ready-to-develop ## The test suite.
 	$(BIN)/python -m pytest -q
 
-lint: .venv/ready ## Format, lint, types, import contracts.
+lint: .venv/ready-to-develop ## Format, lint, types, import contracts.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-check: lint test ## What CI runs.
+format: .venv/ready-to-develop ## Bring the sources into the format that lint asks for.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
-bench: .venv/ready ## trioetcd beside a real etcd.
+check: lint test ## What has to pass before a commit.
+
+bench: .venv/ready-to-develop ## trioetcd beside a real etcd, and the ratio.
 	$(BIN)/python -m bench
 
-clean:
-	rm -rf .venv default.trioetcd
+clean: ## Remove the environment. Data directories stay.
+	rm -rf .venv
+
+# What a member needs to run.
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) install --constraint constraints.txt --editable .
+	touch $@
+
+# And what its developers need: tests, a real etcd to compare with, linters. Dependency groups came with pip 25.1.
+.venv/ready-to-develop: .venv/ready
+	$(PIP) install --upgrade "pip>=25.1"
+	$(PIP) install --constraint constraints.txt --group test --group lint
+	touch $@

@@ -1,8 +1,8 @@
 """Calls started and handled, by RPC and code: `grpc_server_*`, which the JSON gateway's calls count into as well.
 
 Two integers are added a call. Every combination of labels is there from the start, at 0, as in etcd: 800 lines, which
-never change but for their numbers. So their text is made once and the numbers are put behind it: 0.4 ms a scrape, where
-families of Prometheus' client take 8 ms of the loop.
+never change but for their numbers. So their text is made once and the numbers are put behind it: 0.1 ms a scrape, where
+families of Prometheus' client take 9 ms of the loop.
 """
 
 from __future__ import annotations
