@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioetcd.api import messages as m
+from trioetcd.api.errors import ApiError, ErrorKind
+from trioetcd.node.parking import Signal
+from trioetcd.node.proposals import (
+    BATCH_BYTES_MAX,
+    BATCH_REQUESTS_MAX,
+    DROPPED,
+    WAITING_REQUESTS_MAX,
+    Proposals,
+    ProposalsStatus,
+)
+from trioetcd.storage.requests import RaftRequest, decode_proposal
+
+TIMEOUT_SECONDS = 7.0
+
+
+def make_proposals() -> Proposals:
+    ids = count(1)
+    return Proposals(
+        next_id=lambda: next(ids),
+        work=Signal(),
+        clock=trio.current_time,
+        timeout_seconds=TIMEOUT_SECONDS,
+        request_bytes_max=1_572_864,
+        explain_timeout=lambda _: ApiError.of(ErrorKind.TIMEOUT_DUE_TO_LEADER_FAIL),
+    )
+
+
+def put(key: bytes, value: bytes = b"") -> RaftRequest:
+    return RaftRequest(m.PutRequest(key=key, value=value))
+
+
+class Submissions:
+    """Requests under way, and what became of each."""
+
+    def __init__(self, proposals: Proposals, nursery: trio.Nursery) -> None:
+        self._proposals = proposals
+        self._nursery = nursery
+        self.results: dict[bytes, object] = {}
+
+    async def start(self, *requests: RaftRequest) -> None:
+        for request in requests:
+            self._nursery.start_soon(self._submit, request)
+            await wait_all_tasks_blocked()
+
+    async def _submit(self, request: RaftRequest) -> None:
+        assert isinstance(request.op, m.PutRequest)
+        try:
+            self.results[request.op.key] = await self._proposals.submit(request)
+        except ApiError as error:
+            self.results[request.op.key] = error
+
+
+@pytest.fixture
+def submissions(nursery: trio.Nursery) -> Callable[[Proposals], Submissions]:
+    return lambda proposals: Submissions(proposals, nursery)
+
+
+async def test_all_that_waits_becomes_one_entry_and_each_gets_its_own_result(
+    submissions: Callable[[Proposals], Submissions],
+) -> None:
+    proposals = make_proposals()
+    under_way = submissions(proposals)
+    await under_way.start(put(b"a"), put(b"b"), put(b"c"))
+    assert proposals.status() == ProposalsStatus(waiting=3, in_flight=0, failed=0)
+
+    (batch,) = proposals.take_batches()
+    assert decode_proposal(batch.data) == proposals.find(batch.id)
+    assert proposals.status() == ProposalsStatus(waiting=0, in_flight=3, failed=0)
+
+    refusal = ApiError.of(ErrorKind.LEASE_NOT_FOUND)
+    proposals.resolve(batch.id, ["first", refusal, "third"])
+    await wait_all_tasks_blocked()
+    assert under_way.results == {b"a": "first", b"b": refusal, b"c": "third"}
+    assert proposals.find(batch.id) is None
+
+
+async def test_a_batch_is_bounded_in_bytes_and_in_requests(submissions: Callable[[Proposals], Submissions]) -> None:
+    proposals = make_proposals()
+    half = b"v" * (BATCH_BYTES_MAX * 2 // 5)
+    await submissions(proposals).start(*(put(bytes([i]), half) for i in range(5)))
+    sizes = [len(decode_proposal(batch.data).requests) for batch in proposals.take_batches()]
+    assert sizes == [2, 2, 1]
+
+    await submissions(proposals).start(*(put(b"%d" % i) for i in range(BATCH_REQUESTS_MAX + 1)))
+    sizes = [len(decode_proposal(batch.data).requests) for batch in proposals.take_batches()]
+    assert sizes == [BATCH_REQUESTS_MAX, 1]
+
+
+async def test_a_cancelled_request_that_still_waits_is_not_proposed(nursery: trio.Nursery) -> None:
+    proposals = make_proposals()
+    with trio.move_on_after(0):
+        await proposals.submit(put(b"a"))
+    assert list(proposals.take_batches()) == []
+
+
+async def test_a_result_for_someone_who_left_is_nobodys(submissions: Callable[[Proposals], Submissions]) -> None:
+    proposals = make_proposals()
+    batches = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(proposals.submit, put(b"a"))
+        await wait_all_tasks_blocked()
+        batches = list(proposals.take_batches())
+        nursery.cancel_scope.cancel()
+    proposals.resolve(batches[0].id, ["done"])
+    proposals.resolve(4711, ["of another member"])
+
+
+async def test_a_batch_that_the_core_drops_is_refused_as_a_whole(
+    submissions: Callable[[Proposals], Submissions],
+) -> None:
+    proposals = make_proposals()
+    under_way = submissions(proposals)
+    await under_way.start(put(b"a"), put(b"b"))
+    (batch,) = proposals.take_batches()
+    proposals.refuse(batch, DROPPED)
+    await wait_all_tasks_blocked()
+    assert under_way.results == {b"a": DROPPED, b"b": DROPPED}
+    assert proposals.status().failed == 2
+
+
+async def test_a_request_that_is_never_proposed_runs_into_its_deadline(
+    submissions: Callable[[Proposals], Submissions], mock_clock: MockClock
+) -> None:
+    proposals = make_proposals()
+    under_way = submissions(proposals)
+    await under_way.start(put(b"a"))
+    mock_clock.jump(TIMEOUT_SECONDS - 0.1)
+    await under_way.start(put(b"b"))
+    proposals.expire()
+    assert under_way.results == {}
+    mock_clock.jump(0.2)
+    proposals.expire()
+    await wait_all_tasks_blocked()
+    assert under_way.results == {b"a": ApiError.of(ErrorKind.PROPOSAL_DEADLINE)}
+
+
+async def test_a_request_that_is_not_committed_in_time_is_told_why(
+    submissions: Callable[[Proposals], Submissions], mock_clock: MockClock
+) -> None:
+    proposals = make_proposals()
+    under_way = submissions(proposals)
+    await under_way.start(put(b"a"))
+    (batch,) = proposals.take_batches()
+    mock_clock.jump(TIMEOUT_SECONDS + 0.1)
+    proposals.expire()
+    await wait_all_tasks_blocked()
+    assert under_way.results == {b"a": ApiError.of(ErrorKind.TIMEOUT_DUE_TO_LEADER_FAIL)}
+    proposals.resolve(batch.id, ["late"])
+
+
+async def test_too_many_waiting_requests_are_refused(submissions: Callable[[Proposals], Submissions]) -> None:
+    proposals = make_proposals()
+    async with trio.open_nursery() as nursery:
+        for _ in range(WAITING_REQUESTS_MAX):
+            nursery.start_soon(proposals.submit, put(b"a"))
+        await wait_all_tasks_blocked()
+        with pytest.raises(ApiError, match="too many requests"):
+            await proposals.submit(put(b"b"))
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_request_is_too_large_by_the_size_of_its_raft_form() -> None:
+    proposals = make_proposals()
+    with pytest.raises(ApiError, match="request is too large"):
+        await proposals.submit(put(b"a", b"v" * 1_572_864))
+    assert proposals.status().waiting == 0
