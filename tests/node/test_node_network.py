@@ -6,8 +6,8 @@ import socket
 import pytest
 import trio
 
-from trioetcd.node.network import TcpNetwork
 from trioetcd.config import parse_url, parse_urls
+from trioetcd.node.network import TcpNetwork
 
 
 async def test_what_is_listened_at_can_be_dialled() -> None:
