@@ -15,7 +15,7 @@ class Ready(NamedTuple):
 
     1. `messages_now` may leave at any time from now on, also while the save runs.
     2. Save `snapshot` (replacing the log), `entries` (replacing all from the first of them on) and `hard_state`; with
-       one sync if `must_sync`, else the next sync is soon enough.
+       one sync if `must_sync` or if there is a snapshot, else the next sync is soon enough.
     3. `messages_after_save` leave, and no sooner.
     4. Apply `snapshot`, then `committed_entries`; tell `read_states` to those who wait.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from tests.raft.traces import describe
@@ -53,12 +54,12 @@ class Interaction:
     def _execute(self, case: Case) -> str | None:
         """Carry out the command and those in its input lines; what refused it, else None."""
         if case.command == "propose-conf-change":
-            return self._single(lambda: _propose_conf_change(self._group, case.arguments, case.input))
+            return self._refusal(partial(_propose_conf_change, self._group, case.arguments, case.input))
         commands = [(case.command, case.arguments), *map(parse_line, case.input.splitlines())]
-        errors = [self._single(lambda c=c, a=a: self._command(c, a)) for c, a in commands]  # type: ignore[misc]  # defaults bind the loop's values
+        errors = [self._refusal(partial(self._command, *command)) for command in commands]
         return "\n".join(error for error in errors if error is not None) or None
 
-    def _single(self, run: Callable[[], None]) -> str | None:
+    def _refusal(self, run: Callable[[], None]) -> str | None:
         try:
             run()
         except RaftError as error:

@@ -73,4 +73,4 @@ def rewrite(path: Path) -> None:
     """Put what is printed now into the transcript; review the change before it is kept."""
     transcript = parse(path.read_text())
     handle = handler(transcript)
-    path.write_text(transcript.rewritten([without_log(handle(case)) for case in transcript.cases]) + "\n")
+    path.write_text(transcript.rewritten([without_log(handle(case)) for case in transcript.cases]))

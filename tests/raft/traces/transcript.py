@@ -42,7 +42,7 @@ class Case:
 
 @dataclass(slots=True)
 class Transcript:
-    """Cases in order; `between` has one more element: the text before each case, and the text after the last."""
+    """Cases in order; the text between their outputs is kept as it is."""
 
     cases: list[Case] = field(default_factory=list)
     heads: list[str] = field(default_factory=list)  # what stands before the output of a case, its fence included
@@ -50,7 +50,7 @@ class Transcript:
 
     def rewritten(self, outputs: list[str]) -> str:
         blocks = [head + _fenced(output) for head, output in zip(self.heads, outputs, strict=True)]
-        return "\n".join(blocks) + self.tail
+        return "\n".join([*blocks, self.tail])
 
 
 def parse_line(line: str) -> tuple[str, tuple[Argument, ...]]:
@@ -93,7 +93,7 @@ def parse(text: str) -> Transcript:
     for case in _cases(lines):
         transcript.cases.append(case)
     transcript.heads = [*_heads(lines.lines, transcript.cases)]
-    transcript.tail = "\n".join(["", *lines.taken]).rstrip() + "\n" if any(lines.taken) else ""
+    transcript.tail = "\n".join([*lines.taken, ""])
     return transcript
 
 
