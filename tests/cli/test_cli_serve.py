@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,9 +92,13 @@ def test_a_taken_port_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
         FakeMember(after=OSError(errno.ENOSPC, "No space left on device")),
     ],
 )
-def test_anything_else_keeps_its_traceback(member: FakeMember) -> None:
+def test_anything_else_keeps_its_traceback(member: FakeMember, tmp_path: Path) -> None:
+    log = tmp_path / "log"
     with pytest.raises(BaseExceptionGroup):
-        serve_member({"log-level": "error"}, {}, run=member)
+        serve_member({"log-level": "error", "log-outputs": str(log)}, {}, run=member)
+    event = json.loads(log.read_text())
+    assert (event["level"], event["msg"]) == ("fatal", "the member failed")
+    assert "Traceback" in event["exception"]
 
 
 def test_too_few_descriptors_end_the_start(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

@@ -73,6 +73,7 @@ def _run_until_stopped(config: MemberConfig, log: Logger, run: Run) -> int:
     except BaseException as error:
         reasons = [_start_failure(leaf, progress) for leaf in _leaves(error)]
         if not reasons or None in reasons:
+            log.critical("the member failed", exc_info=error)
             raise
         return _refuse("; ".join(filter(None, dict.fromkeys(reasons))))
     log.info("stopped", name=config.name)
