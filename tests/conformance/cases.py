@@ -15,10 +15,19 @@ from typing import Any
 
 from tests.conformance.normalise import normalise_answer, normalise_body, normalise_headers
 from tests.conformance.servers import Server
-from tests.conformance.wire import Answer, Connection, PeerClosedError, Stream, WebSocketStream, encode_request
+from tests.conformance.wire import (
+    Answer,
+    BodyStream,
+    ChunkedStream,
+    Connection,
+    PeerClosedError,
+    WebSocketStream,
+    encode_request,
+)
 
 NO_BODY = object()
 QUIET_SECONDS = 0.15
+Transport = type[BodyStream] | type[WebSocketStream]
 
 
 def b64(text: str | bytes) -> str:
@@ -71,7 +80,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Open:
-    """Open a streaming call under a name. It may go over a WebSocket where the case's transport says so."""
+    """Open a streaming call under a name, over the transport of the run, with its first messages."""
 
     messages: tuple[Any, ...] = ()
     path: str = "/v3/watch"
@@ -79,10 +88,8 @@ class Open:
     stream: str = "stream"
 
     def run(self, session: Session) -> list[str]:
-        transport = WebSocketStream if session.websocket else Stream
-        session.streams[self.stream] = transport(session.server.address, self.path, dict(self.headers))
-        for message in self.messages:
-            session.streams[self.stream].send(session.encode(message))
+        messages = [session.encode(message) for message in self.messages]
+        session.streams[self.stream] = session.transport(session.server.address, self.path, messages, self.headers)
         return []
 
 
@@ -159,11 +166,11 @@ class Case:
 class Session:
     """What one server has told so far, and the streams that are open to it."""
 
-    def __init__(self, server: Server, *, websocket: bool = False) -> None:
+    def __init__(self, server: Server, *, transport: Transport = ChunkedStream) -> None:
         self.server = server
-        self.websocket = websocket
+        self.transport = transport
         self.saved: dict[str, str] = {"REV": "1"}
-        self.streams: dict[str, Stream | WebSocketStream] = {}
+        self.streams: dict[str, BodyStream | WebSocketStream] = {}
 
     def encode(self, value: Any) -> bytes:
         """A body or message as bytes, with `$NAME` replaced."""

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conformance.cases import Case
+from tests.conformance.cases import Case, Transport
 from tests.conformance.pair import Pair, running_pair
 from tests.conformance.servers import etcd_binary
+from tests.conformance.wire import ChunkedStream
 
 
 class PairKeeper:
@@ -56,8 +57,8 @@ def pair(keeper: PairKeeper) -> Pair:
 def check(keeper: PairKeeper) -> Callable[..., None]:
     """Compare a case on both servers."""
 
-    def check(case: Case, *, websocket: bool = False) -> None:
+    def check(case: Case, *, transport: Transport = ChunkedStream) -> None:
         __tracebackhide__ = True
-        keeper.pair().check(case, websocket=websocket)
+        keeper.pair().check(case, transport=transport)
 
     return check

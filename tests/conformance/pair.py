@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conformance.cases import Case, Session, Step
+from tests.conformance.cases import Case, Session, Step, Take, Transport
 from tests.conformance.servers import Server, lone_member, running
+from tests.conformance.wire import ChunkedStream
 
 SUBJECT_VARIABLE = "CONFORMANCE_SUBJECT"
 """Set it to `etcd` to compare etcd with itself, which proves the normalisation."""
@@ -53,12 +54,14 @@ class Pair:
         self.subject = subject
         self.parted = False
 
-    def difference(self, case: Case, *, websocket: bool = False) -> Difference | None:
+    def difference(self, case: Case, *, transport: Transport = ChunkedStream) -> Difference | None:
         """Run a case on both; the first difference, None when there is none."""
-        sessions = [Session(server, websocket=websocket) for server in (self.reference, self.subject)]
+        sessions = [Session(server, transport=transport) for server in (self.reference, self.subject)]
         try:
             for number, step in enumerate(case.steps, start=1):
                 expected, got = (observe(step, session) for session in sessions)
+                if isinstance(step, Take):
+                    assert expected[-1] != "nothing", f"{case.name}, step {number}: etcd itself sends nothing here"
                 if expected != got:
                     self.parted = True
                     return Difference(case.name, number, step, expected, got)
@@ -67,10 +70,10 @@ class Pair:
             for session in sessions:
                 session.close()
 
-    def check(self, case: Case, *, websocket: bool = False) -> None:
+    def check(self, case: Case, *, transport: Transport = ChunkedStream) -> None:
         """Fail with the first difference."""
         __tracebackhide__ = True
-        difference = self.difference(case, websocket=websocket)
+        difference = self.difference(case, transport=transport)
         assert difference is None, str(difference)
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import socket
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -180,21 +180,22 @@ def encode_chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-class Stream:
-    """A streaming call: requests leave as chunks of the body, answers arrive as chunks."""
+class BodyStream:
+    """A streaming call whose request is one body with a length, as most clients send it; answers arrive as chunks."""
 
-    def __init__(self, address: tuple[str, int], path: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, address: tuple[str, int], path: str, messages: Sequence[bytes], headers: Mapping[str, str] | None = None
+    ) -> None:
         self.connection = Connection(address)
         self.head: tuple[int, tuple[tuple[str, str], ...]] | None = None
-        self.connection.send(encode_request("POST", path, b"", {**(headers or {}), "Transfer-Encoding": "chunked"}))
+        self.connection.send(encode_request("POST", path, b"".join(messages), dict(headers or {})))
 
-    def send(self, value: object) -> None:
-        """Send one request message; bytes are sent as they are."""
-        self.connection.send(encode_chunk(value if isinstance(value, bytes) else json.dumps(value).encode()))
+    def send(self, message: bytes) -> None:
+        """Nothing can follow."""
+        raise TypeError("a request with a length is complete: use a chunked stream to send more")
 
     def finish(self) -> None:
-        """End the request body; the answer goes on."""
-        self.connection.send(encode_chunk(b""))
+        """It has ended before."""
 
     def take(self, seconds: float = 5.0) -> bytes:
         """The next chunk of the answer. TimeoutError when none comes; b"" at its end."""
@@ -213,10 +214,36 @@ class Stream:
         self.connection.close()
 
 
+class ChunkedStream(BodyStream):
+    """The same with both directions open: every message is a chunk of the request.
+
+    Go's server answers before the request has ended only when the connection is to be closed after the answer (else it
+    reads the request to its end first), so the request says `Connection: close`.
+    """
+
+    def __init__(
+        self, address: tuple[str, int], path: str, messages: Sequence[bytes], headers: Mapping[str, str] | None = None
+    ) -> None:
+        framing = {"Transfer-Encoding": "chunked", "Connection": "close"}
+        super().__init__(address, path, (), {**(headers or {}), **framing})
+        for message in messages:
+            self.send(message)
+
+    def send(self, message: bytes) -> None:
+        """Send one request message."""
+        self.connection.send(encode_chunk(message))
+
+    def finish(self) -> None:
+        """End the request body; the answer goes on."""
+        self.connection.send(encode_chunk(b""))
+
+
 class WebSocketStream:
     """The same call over a WebSocket: a message each way is a frame. Written by hand from RFC 6455."""
 
-    def __init__(self, address: tuple[str, int], path: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, address: tuple[str, int], path: str, messages: Sequence[bytes], headers: Mapping[str, str] | None = None
+    ) -> None:
         self.connection = Connection(address)
         key = base64.b64encode(os.urandom(16)).decode()
         upgrade = {
@@ -232,11 +259,12 @@ class WebSocketStream:
         accept = base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()
         if status == 101 and dict(answer).get("sec-websocket-accept") != accept:
             raise WireError("the handshake was answered with a wrong Sec-WebSocket-Accept")
+        for message in messages:
+            self.send(message)
 
-    def send(self, value: object) -> None:
-        """Send one request message as a text frame; bytes are sent as they are."""
-        payload = value if isinstance(value, bytes) else json.dumps(value).encode()
-        self._send_frame(0x1, payload)
+    def send(self, message: bytes) -> None:
+        """Send one request message as a text frame."""
+        self._send_frame(0x1, message)
 
     def finish(self) -> None:
         """Say goodbye: a close frame with code 1000."""
