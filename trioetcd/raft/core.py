@@ -119,6 +119,7 @@ class Core:
         self.pending_conf_index = 0
         self.uncommitted_size = 0
         self.read_queue = ReadQueue()
+        self.reads_before_commit = []
 
     def reset_election_timeout(self) -> None:
         """Draw another timeout, so that members seldom campaign at once (thesis 3.4)."""

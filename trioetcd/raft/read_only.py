@@ -36,12 +36,11 @@ class ReadQueue:
 
     def release(self, context: bytes) -> list[PendingRead]:
         """Take out the request and all that came before it: its confirmation is theirs too."""
-        released: list[PendingRead] = []
-        if context in self._pending:
-            for key in list(self._pending):
-                released.append(self._pending.pop(key))
-                if key == context:
-                    break
+        if context not in self._pending:
+            return []
+        released = []
+        while context in self._pending:
+            released.append(self._pending.pop(next(iter(self._pending))))
         return released
 
     def last_context(self) -> bytes:
