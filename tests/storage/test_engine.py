@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trioetcd.storage.engine import Engine, EngineDamage, EngineExists, EngineMissing, LevelEngine, MemoryEngine, Reader
+from trioetcd.storage.engine import Engine, EngineDamage, EngineMissing, LevelEngine, MemoryEngine, Reader
 
 keys = st.binary(max_size=3)
 values = st.binary(max_size=8)
@@ -117,8 +117,21 @@ def test_a_missing_database_is_never_made_anew(tmp_path: Path) -> None:
     (tmp_path / "db" / "CURRENT").unlink()
     with pytest.raises(EngineMissing):
         LevelEngine.open(tmp_path / "db", create=False)
-    with pytest.raises(EngineExists, match="not empty"):
+    with pytest.raises(EngineMissing):
         LevelEngine.open(tmp_path / "db", create=True)
+
+
+def test_a_creation_that_a_crash_interrupted_is_begun_anew_and_a_database_is_opened_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "db").mkdir()
+    (tmp_path / "db" / "MANIFEST-000001").write_bytes(b"half")
+    (tmp_path / "db" / "000003.log").touch()
+    engine = LevelEngine.open(tmp_path / "db", create=True)
+    assert list(engine.range(b"", None)) == []
+    engine.write([(b"a", b"1")])
+    engine.close()
+    engine = LevelEngine.open(tmp_path / "db", create=True)
+    assert engine.get(b"a") == b"1"
+    engine.close()
 
 
 def test_a_flipped_bit_in_a_table_is_an_error_when_it_is_read(tmp_path: Path) -> None:

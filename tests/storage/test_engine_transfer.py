@@ -39,6 +39,8 @@ def test_a_leveldb_is_rebuilt_pair_by_pair(tmp_path: Path) -> None:
     assert all(file.stat().st_mode & 0o077 == 0 for file in (tmp_path / "copy").iterdir())
     copy.close()
     source.close()
+    with pytest.raises(FileExistsError, match="remove it"):
+        EngineReceiver(path=tmp_path / "copy")
 
 
 @given(pairs=st.dictionaries(st.binary(max_size=4), st.binary(max_size=100)), piece=st.integers(1, 300))

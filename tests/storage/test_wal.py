@@ -154,6 +154,16 @@ def test_a_snapshot_from_the_leader_replaces_the_log_that_was_there() -> None:
     assert contents.entries == entries(11, 12, term=5)
 
 
+def test_a_snapshot_from_the_leader_and_its_hard_state_are_one_record() -> None:
+    fs = MemoryFileSystem()
+    log = created(fs)
+    log.append(HardState(1, 1, 3), entries(1, 5))
+    log.save_snapshot(WalSnapshot(9, 2), hard_state=HardState(2, 0, 9))
+    assert read_markers(fs, WAL) == [START, WalSnapshot(9, 2)]
+    _, contents = WriteAheadLog.open(fs=fs, directory=WAL, start=WalSnapshot(9, 2))
+    assert (contents.hard_state, contents.entries) == (HardState(2, 0, 9), [])
+
+
 def test_a_gap_in_the_indexes_is_refused() -> None:
     fs = MemoryFileSystem()
     log = created(fs)

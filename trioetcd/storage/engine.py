@@ -32,7 +32,6 @@ __all__ = [
     "Batch",
     "Engine",
     "EngineDamage",
-    "EngineExists",
     "EngineMissing",
     "LevelEngine",
     "LevelView",
@@ -46,6 +45,7 @@ __all__ = [
 WRITE_BUFFER_BYTES: Final = 64 << 20  # with the default 4 MiB, one batch in a hundred waits 1 ms and more
 _CACHE_BYTES: Final = 64 << 20
 _TABLE_BYTES: Final = 8 << 20  # fewer, larger files than the default of 2 MiB
+_DATA_SUFFIXES: Final = frozenset([".log", ".ldb", ".sst"])
 _BLOOM_BITS: Final = 10  # 1 % false positives
 MAX_OPEN_FILES: Final = 128
 
@@ -62,25 +62,11 @@ class EngineDamage(Exception):
         self.reason = reason
 
 
-class EngineMissing(Exception):
+class EngineMissing(EngineDamage):
     """There is no database where one must be: it is never made anew in place of one that was lost."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"there is no database at {path} (no CURRENT file), but this member was started before: restore the "
-            "directory, or remove this member from the cluster and add it anew with an empty data directory"
-        )
-        self.path = path
-
-
-class EngineExists(Exception):
-    """There is something where a database was to be created."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"a database was to be created at {path}, but the directory is not empty: open it, or move it away"
-        )
-        self.path = path
+        super().__init__(path, "there is no database here (no CURRENT file), but there was one before")
 
 
 class LevelEngine:
@@ -94,12 +80,15 @@ class LevelEngine:
 
     @classmethod
     def open(cls, path: Path, *, create: bool, max_open_files: int = MAX_OPEN_FILES) -> LevelEngine:
-        """Open the database in the directory `path`; with `create` the directory must be missing or empty.
+        """Open the database in the directory `path`; with `create`, one that is not there is made.
 
-        `EngineMissing`, `EngineExists`, or `EngineDamage`. The directory's names are durable on return.
+        So `create` is for a member that has no log yet: if a crash interrupted the creation it is begun anew, and a
+        database that is there is opened, for the caller to see whether it holds anything. `EngineDamage` for what
+        cannot be trusted, its `EngineMissing` for what was lost. The directory's names are durable on return.
         """
-        cut = _prepare_new(path) if create else _prepare_existing(path)
-        database = _open_database(path, create=create, max_open_files=max_open_files)
+        is_new = create and _prepare_new(path)
+        cut = None if is_new else _prepare_existing(path)
+        database = _open_database(path, create=is_new, max_open_files=max_open_files)
         engine = cls(path=path, database=database, cut=cut)
         restrict_modes(path)
         fs = OsFileSystem()
@@ -218,11 +207,17 @@ def _prepare_existing(path: Path) -> CutLog | None:
         raise EngineDamage(path, str(error)) from error
 
 
-def _prepare_new(path: Path) -> CutLog | None:
-    if path.is_dir() and any(path.iterdir()):
-        raise EngineExists(path)
+def _prepare_new(path: Path) -> bool:
+    """Make room for a new database, and say whether there is room: not if there is one already."""
+    if (path / "CURRENT").is_file():
+        return False
     OsFileSystem().make_directory(path)
-    return None
+    left = [file for file in path.iterdir() if file.stat().st_size]
+    if any(file.suffix in _DATA_SUFFIXES for file in left):
+        raise EngineMissing(path)
+    for file in left:  # A creation gives CURRENT its name last, and writes data only then.
+        file.unlink()
+    return True
 
 
 def _open_database(path: Path, *, create: bool, max_open_files: int) -> Any:

@@ -144,6 +144,8 @@ class EngineReceiver:
     """Builds a `LevelEngine` at `path`, where there must be none, from a stream. Ends with `finish` or `abort`."""
 
     def __init__(self, *, path: Path) -> None:
+        if path.exists():
+            raise FileExistsError(f"an engine is to be received at {path}, where there is something already: remove it")
         self._path = path
         self._reader = TransferReader()
         self._engine = LevelEngine.open(path, create=True)

@@ -23,7 +23,7 @@ from typing import Final
 
 from trioetcd.raft.types import SnapshotMetadata
 from trioetcd.storage.filesystem import DiskFailure, FileSystem
-from trioetcd.storage.wal_record import WalSnapshot, crc32c, decode_marker, pack
+from trioetcd.storage.wal_record import WalSnapshot, crc32c, decode_snapshot, pack
 
 _MAGIC: Final = b"tesnap01"
 _HEADER: Final = struct.Struct("<8sII")
@@ -116,7 +116,7 @@ def _decode(data: bytes) -> SnapshotMetadata | None:
     if magic != _MAGIC or length != len(body) or crc32c(0, body) != crc:
         return None
     try:
-        index, term, conf_state = decode_marker(body)
+        index, term, conf_state = decode_snapshot(body)
     except (ValueError, TypeError):
         return None
     return SnapshotMetadata(conf_state, index, term)

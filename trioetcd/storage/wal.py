@@ -178,10 +178,16 @@ class WriteAheadLog:
             raise self._fail("syncing", error) from error
         self._durable = written
 
-    def save_snapshot(self, snapshot: WalSnapshot) -> None:
-        """Write the marker of a snapshot whose file is durable, and sync it."""
-        self._write(RecordType.MARKER, pack(snapshot))
+    def save_snapshot(self, snapshot: WalSnapshot, *, hard_state: HardState | None = None) -> None:
+        """Write the marker of a snapshot whose file is durable, and sync it.
+
+        One that came from the leader takes its hard state along: its commit is beyond the log until the marker is
+        there, and the marker does not count before that commit is. In one record neither is without the other.
+        """
+        self._write(RecordType.MARKER, pack((snapshot, hard_state)))
         self._last_index = max(self._last_index, snapshot.index)
+        if hard_state is not None:
+            self._hard_state = hard_state
         self.sync()
 
     def release_to(self, index: int) -> None:
@@ -264,7 +270,7 @@ class WriteAheadLog:
         data, crc = encode_record(RecordType.SEGMENT, body, previous=self._crc, durable=0, seed=0)
         seed = crc
         if marker is not None:
-            frame, crc = encode_record(RecordType.MARKER, pack(marker), previous=crc, durable=0, seed=seed)
+            frame, crc = encode_record(RecordType.MARKER, pack((marker, None)), previous=crc, durable=0, seed=seed)
             data += frame
         try:
             file = self._write_aside(name, data)

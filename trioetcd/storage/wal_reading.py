@@ -55,10 +55,11 @@ def read_markers(fs: FileSystem, directory: Path) -> list[WalSnapshot]:
         commit = reader.head.hard_state.commit
         for record in reader:
             if record.type is RecordType.MARKER:
-                markers.append(reader.decode(record, decode_marker))
-            elif record.type is RecordType.SAVE:
+                marker, hard_state = reader.decode(record, decode_marker)
+                markers.append(marker)
+            else:
                 hard_state, _ = reader.decode(record, decode_save)
-                commit = commit if hard_state is None else hard_state.commit
+            commit = commit if hard_state is None else hard_state.commit
     return [marker for marker in markers if marker.index <= commit]
 
 
@@ -83,10 +84,8 @@ class _Replay:
         for record in reader:
             if record.type is RecordType.SAVE:
                 self._take_save(reader, record)
-            elif record.type is RecordType.MARKER:
-                self._take_marker(reader, record)
             else:
-                raise WalDamage(reader.path, record.offset, "a segment's first record stands within it")
+                self._take_marker(reader, record)
 
     def check_complete(self, reader: SegmentReader) -> None:
         """Hold the end of the log against what a start relies on."""
@@ -123,7 +122,9 @@ class _Replay:
         self.entries[position:] = behind
 
     def _take_marker(self, reader: SegmentReader, record: Record) -> None:
-        marker = reader.decode(record, decode_marker)
+        marker, hard_state = reader.decode(record, decode_marker)
+        if hard_state is not None:
+            self.hard_state = hard_state
         if marker.index != self._start.index:
             return
         if marker.term != self._start.term:

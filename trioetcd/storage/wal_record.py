@@ -17,7 +17,8 @@ a boundary of 8 bytes. All integers are little-endian.
     type     body
     SEGMENT  [version, segment size, sequence, first index, metadata, [term, vote, commit]]
     SAVE     [[term, vote, commit] or nil, [[term, index, type, data], ...]]
-    MARKER   [index, term, [voters, learners, outgoing voters, next learners, auto leave]]
+    MARKER   [[index, term, [voters, learners, outgoing voters, next learners, auto leave]],
+              [term, vote, commit] or nil]
 
 Theory of operation. The chain makes one sequence of all records: one that is changed, lost, repeated or moved breaks
 it. But a broken chain has two meanings, and they call for opposite acts: a crash during a write that was not yet
@@ -33,6 +34,7 @@ one. A record's length is held against what is left of the file before anything 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -181,9 +183,18 @@ def decode_save(body: bytes) -> tuple[HardState | None, list[Entry]]:
     return None if hard_state is None else HardState(*hard_state), decoded
 
 
-def decode_marker(body: bytes) -> WalSnapshot:
-    """The body of a MARKER record, packed by `pack(snapshot)`; ValueError or TypeError if it is none."""
-    index, term, conf_state = _unpack(body)
+def decode_marker(body: bytes) -> tuple[WalSnapshot, HardState | None]:
+    """The body of a MARKER record, packed by `pack((snapshot, hard_state))`; ValueError or TypeError if it is none."""
+    snapshot, hard_state = _unpack(body)
+    return _to_snapshot(*snapshot), None if hard_state is None else HardState(*hard_state)
+
+
+def decode_snapshot(body: bytes) -> WalSnapshot:
+    """What `pack(snapshot)` made, as a snapshot's file has it; ValueError or TypeError if it is none."""
+    return _to_snapshot(*_unpack(body))
+
+
+def _to_snapshot(index: int, term: int, conf_state: Iterable[Any]) -> WalSnapshot:
     return WalSnapshot(index, term, ConfState(*conf_state))
 
 

@@ -102,6 +102,8 @@ class SegmentReader:
             except RecordInvalid as fault:
                 self._end_at(fault)
                 return
+            if record.type is RecordType.SEGMENT:
+                raise WalDamage(self.path, record.offset, "a segment's first record stands within it")
             self.end, self.crc, self.durable = record.end, record.crc, record.durable
             yield record
         if written_end(self.data) > self.end:
