@@ -44,6 +44,7 @@ class Call:
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict)
     hide: tuple[str, ...] = ()
+    unordered: tuple[str, ...] = ()
     save: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, session: Session) -> list[str]:
@@ -61,6 +62,7 @@ class Raw:
     answers: int = 1
     closes: bool = False
     hide: tuple[str, ...] = ()
+    unordered: tuple[str, ...] = ()
     save: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, session: Session) -> list[str]:
@@ -193,7 +195,7 @@ class Session:
             for part in path.split("."):
                 value = value[int(part)] if part.isdigit() else value.get(part, "")
             self.saved[name] = str(value)
-        return normalise_answer(answer, self.server, step.hide)
+        return normalise_answer(answer, self.server, step.hide, step.unordered)
 
     def note(self, body: bytes) -> None:
         """Remember the revision of an answer's header."""

@@ -1,5 +1,6 @@
 """HTTP itself: methods, paths, headers, framing of requests, keep-alive, limits."""
 
+# ruff: noqa: E501 - a case is a row of its table
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,5 +1,6 @@
 """Put, range, delete, and compaction: every option and every refusal."""
 
+# ruff: noqa: E501 - a case is a row of its table
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -55,7 +56,10 @@ PUT = (
     case("ignore_lease", put("foo", "x", ignore_lease=True), get("foo")),
     case("ignore_lease and a lease", put("foo", "x", lease="5", ignore_lease=True)),
     case("ignore_lease of a missing key", put("nokey", "x", ignore_lease=True)),
-    case("ignore_value and ignore_lease", Call("/v3/kv/put", {"key": b64("foo"), "ignore_value": True, "ignore_lease": True})),
+    case(
+        "ignore_value and ignore_lease",
+        Call("/v3/kv/put", {"key": b64("foo"), "ignore_value": True, "ignore_lease": True}),
+    ),
     case("ignore_value, ignore_lease, both given", put("foo", "x", lease=5, ignore_value=True, ignore_lease=True)),
     case("with a lease", put("leased", "x", lease=4242), get("leased")),
     case("ignore_lease keeps the lease", put("leased", "y", ignore_lease=True), get("leased")),
@@ -200,7 +204,11 @@ def test_compaction(check: Callable[[Case], None], case: Case) -> None:
 def test_many_keys_in_one_answer(check: Callable[[Case], None]) -> None:
     """An answer of some 50 kB, with a limit and without."""
     fill = [put(f"many{number:04d}", "x" * 100, prev_kv=True) for number in range(200)]
-    check(case("200 keys", *fill, get("many", "mano"), get("many", "mano", limit=150), delete("many", "mano", prev_kv=True)))
+    check(
+        case(
+            "200 keys", *fill, get("many", "mano"), get("many", "mano", limit=150), delete("many", "mano", prev_kv=True)
+        )
+    )
 
 
 def test_put_body_is_what_is_sent() -> None:

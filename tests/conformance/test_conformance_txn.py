@@ -1,5 +1,6 @@
 """Transactions: every compare, every operation, nesting, and what is refused."""
 
+# ruff: noqa: E501 - a case is a row of its table
 from __future__ import annotations
 
 from collections.abc import Callable

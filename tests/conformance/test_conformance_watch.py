@@ -1,5 +1,6 @@
 """Watches over HTTP and over WebSocket: what is sent, in which order, and in which chunk."""
 
+# ruff: noqa: E501 - a case is a row of its table
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,0 +1,267 @@
+"""Random operation sequences, run in lock step on etcd and on trioetcd; what differs is shrunk to a few operations.
+
+    python -m tests.conformance.random --seed 7 --ops 500
+
+A sequence is made from its seed alone. Revisions are written relative to the newest (`$REV-2`), so that a shrunk
+sequence still asks for what it meant. At the end all keys are compared, and their whole history as a watch sees it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.conformance.cases import (
+    Call,
+    Case,
+    Open,
+    Send,
+    Session,
+    Step,
+    Take,
+    compact,
+    delete,
+    get,
+    op_delete,
+    op_get,
+    op_put,
+    put,
+    txn_body,
+    watch,
+)
+from tests.conformance.pair import Difference, Pair, observe, running_pair, subject_kind
+from tests.conformance.servers import Server
+
+# Six keys below a, so that Go's sort, which is not stable for more elements, leaves equal ones in order.
+SORTABLE = tuple(f"a{number}" for number in range(6))
+KEYS = (*SORTABLE, "b", "b0", "b00", "ba", "c", "\0", "é", "zz")
+ENDS: tuple[str | None, ...] = (None, None, None, "\0", "b", "c", "a3", "bb")
+LEASES = (0, 0, 0, 0, 1, 2, 3)
+SORT_ORDERS = ("NONE", "ASCEND", "DESCEND", 0, 1, 2)
+SORT_TARGETS = ("KEY", "VERSION", "CREATE", "MOD", "VALUE")
+COMPARE_FIELDS = {"VERSION": "version", "CREATE": "create_revision", "MOD": "mod_revision", "LEASE": "lease"}
+
+
+class Generator:
+    """Makes operations from one `Random`."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._makers: tuple[tuple[int, Callable[[], Call]], ...] = (
+            (34, self._put),
+            (26, self._range),
+            (12, self._delete),
+            (20, self._txn),
+            (3, self._compact),
+            (2, self._grant),
+            (2, self._revoke),
+        )
+
+    def sequence(self, count: int) -> list[Call]:
+        """So many operations."""
+        weights = [weight for weight, _ in self._makers]
+        return [maker() for _, maker in self._random.choices(self._makers, weights, k=count)]
+
+    # ---- parts
+
+    def _key(self) -> str:
+        return self._random.choice(KEYS) if self._random.random() < 0.98 else ""
+
+    def _interval(self) -> tuple[str, str | None]:
+        return self._random.choice((*KEYS, "a", "\0")), self._random.choice(ENDS)
+
+    def _value(self) -> str:
+        return self._random.choice("vwxyz") * self._random.choice((0, 1, 1, 1, 2, 30))
+
+    def _chance(self, probability: float) -> bool:
+        return self._random.random() < probability
+
+    def _revision(self) -> str:
+        """Mostly readable, now and then compacted or in the future."""
+        return f"$REV{self._random.choice((0, -1, -2, -3, -5, -9, -40, 1)):+d}"
+
+    def _flags(self, **probabilities: float) -> dict[str, bool]:
+        return {name: True for name, probability in probabilities.items() if self._chance(probability)}
+
+    def _put_options(self) -> dict[str, Any]:
+        options: dict[str, Any] = self._flags(prev_kv=0.3, ignore_value=0.05, ignore_lease=0.05)
+        if lease := self._random.choice(LEASES):
+            options["lease"] = lease
+        return options
+
+    def _range_options(self) -> dict[str, Any]:
+        options: dict[str, Any] = self._flags(keys_only=0.2, count_only=0.1, serializable=0.3)
+        if self._chance(0.3):
+            options["limit"] = self._random.choice((1, 2, 3, -1, 100))
+        if self._chance(0.25):
+            options["revision"] = self._revision()
+        for name in ("min_mod_revision", "max_mod_revision", "min_create_revision", "max_create_revision"):
+            if self._chance(0.06):
+                options[name] = self._revision()
+        return options
+
+    # ---- operations
+
+    def _put(self) -> Call:
+        return put(self._key(), self._value(), **self._put_options())
+
+    def _range(self) -> Call:
+        if self._chance(0.3):
+            sort = {"sort_order": self._random.choice(SORT_ORDERS), "sort_target": self._random.choice(SORT_TARGETS)}
+            return get("a", "b", **sort, **self._range_options())
+        return get(*self._interval(), **self._range_options())
+
+    def _delete(self) -> Call:
+        return delete(*self._interval(), **self._flags(prev_kv=0.5))
+
+    def _compact(self) -> Call:
+        revision = self._revision() if self._chance(0.3) else f"$REV-{self._random.choice((20, 50, 100))}"
+        return compact(revision, **self._flags(physical=0.3))
+
+    def _grant(self) -> Call:
+        return Call("/v3/lease/grant", {"TTL": 3600, "ID": self._random.choice((1, 2, 3))})
+
+    def _revoke(self) -> Call:
+        return Call("/v3/lease/revoke", {"ID": self._random.choice((1, 2, 3))})
+
+    def _txn(self) -> Call:
+        return Call("/v3/kv/txn", self._txn_body(depth=2))
+
+    def _txn_body(self, depth: int) -> dict[str, Any]:
+        compares = [self._compare() for _ in range(self._random.choice((0, 1, 1, 2)))]
+        branches = [
+            [self._operation(depth) for _ in range(self._random.choice((0, 1, 2, 3)))] for _ in ("success", "failure")
+        ]
+        return txn_body(tuple(compares), tuple(branches[0]), tuple(branches[1]))
+
+    def _compare(self) -> dict[str, Any]:
+        key, range_end = (self._key(), None) if self._chance(0.7) else self._interval()
+        result = self._random.choice(("EQUAL", "GREATER", "LESS", "NOT_EQUAL"))
+        call = get(key, range_end).body
+        if self._chance(0.3):
+            value = put("", self._value()).body["value"]
+            return {**call, "target": "VALUE", "result": result, "value": value}
+        target, field = self._random.choice(tuple(COMPARE_FIELDS.items()))
+        number: Any = self._revision() if "revision" in field else self._random.choice((0, 1, 2, 3))
+        return {**call, "target": target, "result": result, field: number}
+
+    def _operation(self, depth: int) -> dict[str, Any]:
+        kind = self._random.random()
+        if kind < 0.45:
+            return op_put(self._key(), self._value(), **self._put_options())
+        if kind < 0.7:
+            return op_get(*self._interval(), **self._range_options())
+        if kind < 0.9 or depth == 0:
+            return op_delete(*self._interval(), **self._flags(prev_kv=0.5))
+        return {"request_txn": self._txn_body(depth - 1)}
+
+
+def closing_steps() -> list[Step]:
+    """Everything that is there now; a last put, seen by a watch that starts at it; a progress answer."""
+    return [
+        get("\0", "\0"),
+        put("last", prev_kv=True),
+        Open((watch("\0", "\0", start_revision="$REV", prev_kv=True),)),
+        Take(2),
+        Send({"progress_request": {}}),
+        Take(),
+    ]
+
+
+def run_sequence(pair: Pair, sequence: list[Call]) -> Difference | None:
+    """Run on a fresh pair; the first difference."""
+    return pair.difference(Case("sequence", (*sequence, *closing_steps()))) or compare_history(pair)
+
+
+def compare_history(pair: Pair) -> Difference | None:
+    """All events since the compaction, in the order in which they came; how they are cut into messages may differ."""
+    reference, subject = (history(server) for server in (pair.reference, pair.subject))
+    if reference == subject:
+        return None
+    return Difference("history", 0, Take(), reference, subject)
+
+
+def history(server: Server) -> list[str]:
+    """Every event of every key from the compacted revision on, one a line."""
+    session = Session(server)
+    try:
+        observe(get("\0"), session)
+        newest = f'"mod_revision":"{session.saved["REV"]}"'
+        observe(Open((watch("\0", "\0", start_revision=_first_revision(session), prev_kv=True),)), session)
+        text = ""
+        while newest not in text and not text.endswith("nothing"):
+            text += observe(Take(seconds=2.0), session)[-1]
+        return re.sub(r'(?<=[\[,]){("type"|"kv")', r"\n{\1", text.replace("]}}\n", "")).splitlines()[1:]
+    finally:
+        session.close()
+
+
+def _first_revision(session: Session) -> int:
+    """The oldest revision that can be watched."""
+    observe(Open((watch("nothing", start_revision=1),), stream="probe"), session)
+    answers = observe(Take(2, stream="probe", seconds=0.3), session)
+    compacted = re.search(r'"compact_revision":"([0-9]+)"', answers[-1])
+    return int(compacted[1]) if compacted else 1
+
+
+def differs(sequence: list[Call], subject: str) -> Difference | None:
+    """Run a sequence on a pair of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="conformance-") as directory,
+        running_pair(Path(directory), subject=subject) as pair,
+    ):
+        return run_sequence(pair, sequence)
+
+
+def shrink(sequence: list[Call], subject: str, seconds_max: float) -> list[Call]:
+    """Leave out operations, larger pieces first, as long as the sequence still differs (delta debugging)."""
+    deadline = time.monotonic() + seconds_max
+    piece = max(1, len(sequence) // 2)
+    while time.monotonic() < deadline:
+        for start in range(0, len(sequence), piece):
+            candidate = sequence[:start] + sequence[start + piece :]
+            if time.monotonic() > deadline:
+                break
+            if candidate and differs(candidate, subject):
+                sequence = candidate
+                break
+        else:
+            if piece == 1:
+                break
+            piece = max(1, piece // 2)
+    return sequence
+
+
+def main() -> int:
+    """Run seeds until one differs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seed", type=int, default=1, help="the first seed")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds, counted up from the first")
+    parser.add_argument("--ops", type=int, default=300, help="operations a sequence")
+    parser.add_argument(
+        "--subject", default=subject_kind(), choices=("trioetcd", "etcd"), help="what stands beside etcd"
+    )
+    parser.add_argument("--shrink-seconds", type=float, default=120.0, help="how long a difference is made smaller")
+    options = parser.parse_args()
+    for seed in range(options.seed, options.seed + options.seeds):
+        sequence = Generator(seed).sequence(options.ops)
+        difference = differs(sequence, options.subject)
+        print(f"seed {seed}: {options.ops} operations, {'DIFFERENT' if difference else 'the same'}", flush=True)  # noqa: T201 - a command
+        if difference:
+            sequence = shrink(sequence[: difference.step_number or None], options.subject, options.shrink_seconds)
+            for call in sequence:
+                print(f"  {call.path} {call.body}")  # noqa: T201 - a command
+            print(differs(sequence, options.subject))  # noqa: T201 - a command
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""Status, members, health and version; and the services that are not all built: maintenance, cluster, auth, lock, election."""
+
+# ruff: noqa: E501 - a case is a row of its table
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.conformance.cases import Call, Case, Finish, Open, Take, b64, case, compact, delete, get, op_put, put, txn
+from tests.conformance.conftest import PairKeeper
+from tests.conformance.pair import subject_kind
+from tests.conformance.scope import NOT_BUILT, check_or_refused, check_refused
+from tests.conformance.wire import Connection
+
+pytestmark = pytest.mark.conformance
+
+SETUP = case("one key, one lease", put("foo", "bar"), Call("/v3/lease/grant", {"TTL": 3600, "ID": 99}))
+
+SIZES = ("dbSize", "dbSizeInUse", "raftIndex", "raftAppliedIndex", "raftTerm", "leader", "version")
+MEMBER = {"SELF": "members.0.ID"}
+
+
+def auth(path: str, **fields: object) -> Call:
+    return Call(f"/v3/auth/{path}", fields)
+
+
+def members(path: str, **fields: object) -> Call:
+    return Call(f"/v3/cluster/member/{path}", fields, hide=("ID",), unordered=("members",))
+
+
+BUILT = (
+    case("status", Call("/v3/maintenance/status", {}, hide=SIZES)),
+    case("status, empty body", Call("/v3/maintenance/status", None, hide=SIZES)),
+    case("member list", members("list")),
+    case("member list, linearizable", members("list", linearizable=True)),
+    case("member list, not linearizable", members("list", linearizable=False)),
+    case("member list, empty body", Call("/v3/cluster/member/list", None, hide=("ID",))),
+    case("health", Call("/health", None, "GET")),
+    case("health, serializable", Call("/health?serializable=true", None, "GET")),
+    case("health, a bad value", Call("/health?serializable=maybe", None, "GET")),
+    case("version", Call("/version", None, "GET", hide=("etcdserver",))),
+)
+
+SERVER = Call("/v3/cluster/member/list", {}, hide=("ID",), save=MEMBER)
+
+MAINTENANCE = (
+    case("no alarm", Call("/v3/maintenance/alarm", {})),
+    case(
+        "NOSPACE",
+        Call("/v3/maintenance/alarm", {"action": "ACTIVATE", "alarm": "NOSPACE"}),
+        put("ns"),
+        get("ns"),
+        delete("ns"),
+        txn(success=(op_put("ns"),)),
+        Call("/v3/lease/grant", {"TTL": 10}),
+        Call("/v3/maintenance/status", {}, hide=SIZES),
+        Call("/health", None, "GET"),
+        Call("/health?exclude=NOSPACE", None, "GET"),
+        Call("/health?exclude=CORRUPT", None, "GET"),
+        Call("/v3/maintenance/alarm", {"action": "GET", "alarm": "NOSPACE"}),
+        Call("/v3/maintenance/alarm", {"action": "GET", "alarm": "CORRUPT"}),
+        Call("/v3/maintenance/alarm", {"action": "DEACTIVATE", "alarm": "CORRUPT"}),
+        Call("/v3/maintenance/alarm", {"action": "DEACTIVATE", "alarm": "NOSPACE"}),
+        Call("/v3/maintenance/alarm", {"action": "DEACTIVATE", "alarm": "NOSPACE"}),
+        put("ns"),
+    ),
+    case(
+        "CORRUPT",
+        Call("/v3/maintenance/alarm", {"action": "ACTIVATE", "memberID": "77", "alarm": "CORRUPT"}),
+        put("ns"),
+        get("ns"),
+        Call("/v3/lease/grant", {"TTL": 10}),
+        compact("$REV"),
+        Call("/health", None, "GET"),
+        Call("/v3/maintenance/alarm", {"action": "DEACTIVATE", "memberID": "77", "alarm": "CORRUPT"}),
+    ),
+    case("an alarm of none", Call("/v3/maintenance/alarm", {"action": "ACTIVATE", "alarm": "NONE"})),
+    case("defragment", Call("/v3/maintenance/defragment", {})),
+    case("hash", Call("/v3/maintenance/hash", {}, hide=("hash",))),
+    case("move to nobody", Call("/v3/maintenance/transfer-leadership", {"targetID": "1"})),
+    case("move to itself", SERVER, Call("/v3/maintenance/transfer-leadership", {"targetID": "$SELF"})),
+    case("downgrade, validate", Call("/v3/maintenance/downgrade", {"action": "VALIDATE", "version": "3.4.0"}, hide=("version",))),
+    case("downgrade, bad words", Call("/v3/maintenance/downgrade", {"action": "VALIDATE", "version": "abc"})),
+    case("downgrade, too far", Call("/v3/maintenance/downgrade", {"action": "VALIDATE", "version": "3.2.0"})),
+    case("downgrade, none", Call("/v3/maintenance/downgrade", {"action": "VALIDATE"})),
+    case("downgrade, cancel", Call("/v3/maintenance/downgrade", {"action": "CANCEL"})),
+)  # fmt: skip
+
+CLUSTER = (
+    case("update of nobody", members("update", ID="55", peerURLs=["http://127.0.0.1:31099"])),
+    case("removal of nobody", members("remove", ID="55")),
+    case("removal of the last", SERVER, members("remove", ID="$SELF")),
+    case("promotion of nobody", members("promote", ID="55")),
+    case("promotion of a voter", SERVER, members("promote", ID="$SELF")),
+    case("bad URL", members("add", peerURLs=["127.0.0.1:31095"])),
+    case("no URL", members("add")),
+    case("names in snake case", members("add", peer_urls=["http://127.0.0.1:31095"], is_learner=True)),
+    case(
+        "a learner comes and goes",
+        Call("/v3/cluster/member/add", {"peerURLs": ["http://127.0.0.1:31095"], "isLearner": True}, hide=("ID",), unordered=("members",), save={"LEARNER": "member.ID"}),
+        members("add", peerURLs=["http://127.0.0.1:31096"], isLearner=True),
+        members("promote", ID="$LEARNER"),
+        members("update", ID="$LEARNER", peerURLs=["http://127.0.0.1:31097"]),
+        members("remove", ID="$LEARNER"),
+        members("remove", ID="$LEARNER"),
+    ),
+)  # fmt: skip
+
+LOCKS = (
+    case("lock and unlock", Call("/v3/lock/lock", {"name": b64("l"), "lease": 99}), Call("/v3/lock/lock", {"name": b64("l"), "lease": 99}), Call("/v3/lock/unlock", {"key": b64("l/63")}), Call("/v3/lock/unlock", {"key": b64("l/63")})),
+    case("unlock of nothing", Call("/v3/lock/unlock", {})),
+    case("lock without a name", Call("/v3/lock/lock", {"lease": 99})),
+    case("lock with an unknown lease", Call("/v3/lock/lock", {"name": b64("x"), "lease": 7})),
+    case("lock with its own lease", Call("/v3/lock/lock", {"name": b64("x")}, hide=("key",))),
+)  # fmt: skip
+
+LEADER = {"name": b64("el"), "key": b64("el/63"), "rev": "$CREATED", "lease": 99}
+ELECTIONS = (
+    case("leader of none", Call("/v3/election/leader", {"name": b64("none")})),
+    case("leader of no name", Call("/v3/election/leader", {})),
+    case(
+        "a term of office",
+        Call("/v3/election/campaign", {"name": b64("el"), "lease": 99, "value": b64("v1")}, save={"CREATED": "leader.rev"}),
+        Call("/v3/election/leader", {"name": b64("el")}),
+        Open(({"name": b64("el")},), path="/v3/election/observe"),
+        Finish(),
+        Take(),
+        Call("/v3/election/proclaim", {"leader": LEADER, "value": b64("v2")}),
+        Take(),
+        Call("/v3/election/proclaim", {"leader": {**LEADER, "rev": 1}, "value": b64("v3")}),
+        Call("/v3/election/resign", {"leader": LEADER}),
+        Call("/v3/election/resign", {"leader": LEADER}),
+    ),
+    case("proclaim without a leader", Call("/v3/election/proclaim", {"value": b64("v")})),
+    case("resign without a leader", Call("/v3/election/resign", {})),
+    case("campaign with an unknown lease", Call("/v3/election/campaign", {"name": b64("el"), "lease": 7})),
+)  # fmt: skip
+
+PERMISSION = {"permType": "READWRITE", "key": b64("foo")}
+AUTH = (
+    case("status", auth("status")),
+    case("enable without root", auth("enable")),
+    case("authenticate while disabled", auth("authenticate", name="root", password="x")),
+    case("disable while disabled", auth("disable")),
+    case("users", auth("user/add", password="x"), auth("user/add", name="nopw"), auth("user/add", name="cert", options={"no_password": True}), auth("user/add", name="root", password="rpw"), auth("user/add", name="root", password="rpw"), auth("user/add", name="alice", password="apw"), auth("user/list"), auth("user/get", name="alice"), auth("user/get", name="nobody"), auth("user/changepw", name="alice", password="apw2"), auth("user/changepw", name="nobody", password="x"), auth("user/delete", name="nopw"), auth("user/delete", name="nopw")),
+    case("enable before root has its role", auth("enable")),
+    case("roles", auth("role/add", name="r1"), auth("role/add", name="r1"), auth("role/add"), auth("role/add", name="root"), auth("role/grant", name="r1", perm=PERMISSION), auth("role/grant", name="r1", perm={"permType": 0, "key": b64("k"), "range_end": b64("l")}), auth("role/grant", name="r1"), auth("role/grant", name="nope", perm=PERMISSION), auth("role/get", role="r1"), auth("role/get", role="nope"), auth("role/list"), auth("role/revoke", role="r1", key=b64("nope"))),
+    case("grants", auth("user/grant", user="alice", role="nope"), auth("user/grant", user="nobody", role="root"), auth("user/grant", user="root", role="root"), auth("user/grant", user="alice", role="r1"), auth("user/get", name="alice"), auth("user/revoke", name="alice", role="nope")),
+    case("enabled", auth("enable"), auth("status"), get("foo"), put("foo"), delete("foo"), txn(), auth("user/list"), auth("authenticate", name="root", password="no"), auth("authenticate", name="nobody", password="no"), Call("/v3/auth/authenticate", {"name": "alice", "password": "apw2"}, hide=("token",), save={"TOKEN": "token"}), Call("/health", None, "GET")),
+)  # fmt: skip
+
+LATER = (*MAINTENANCE, *CLUSTER, *LOCKS, *ELECTIONS, *AUTH)
+
+
+@pytest.mark.parametrize("case", BUILT, ids=lambda case: case.name)
+def test_services(check: Callable[[Case], None], case: Case) -> None:
+    check(case)
+
+
+@pytest.mark.parametrize("case", LATER, ids=lambda case: case.name)
+def test_later_services(keeper: PairKeeper, case: Case) -> None:
+    check_or_refused(keeper, case)
+
+
+@pytest.mark.skipif(subject_kind() != "trioetcd", reason="etcd has them all")
+@pytest.mark.parametrize("path", sorted(NOT_BUILT))
+def test_what_is_not_built_is_refused_by_name(keeper: PairKeeper, path: str) -> None:
+    check_refused(keeper.pair(), path)
+
+
+def test_metrics_are_served(keeper: PairKeeper) -> None:
+    """Names and values differ by nature; both speak the same format."""
+    for server in (keeper.pair().reference, keeper.pair().subject):
+        with Connection(server.address) as connection:
+            answer = connection.request("GET", "/metrics")
+        assert answer.status == 200
+        assert (answer.header("content-type") or "").startswith("text/plain; version=0.0.4"), answer.headers
+        assert b"etcd_server_has_leader 1" in answer.body
