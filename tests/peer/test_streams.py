@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import trio
+
+from trioetcd.node.protocols import PeerInfo
+from trioetcd.peer.stream import STREAM_QUEUE_CAPACITY
+from trioetcd.raft.types import Message, MessageType
+
+
+async def test_messages_arrive_in_order_and_a_burst_is_one_frame(cluster, make) -> None:
+    one, two = await cluster.pair()
+    burst = [make.app(index) for index in range(100)]
+    one.transport.send(burst)
+    assert await two.handler.wait_received(100) == burst
+    assert two.handler.bursts == [100]
+    two.transport.send([make.beat(7, to=1, from_=2)])
+    assert await one.handler.wait_received(1) == [make.beat(7, to=1, from_=2)]
+
+
+async def test_appends_and_the_rest_take_streams_of_their_own(cluster, make) -> None:
+    one, two = await cluster.pair()
+    one.transport.send([make.app(1), make.beat(1), make.app(2)])
+    await two.handler.wait_received(3)
+    assert sorted(two.handler.bursts) == [1, 2]
+    assert cluster.network.dials == 6  # two streams and a prober each: no pipeline was needed
+
+
+async def test_an_idle_stream_is_kept_alive(cluster) -> None:
+    one, two = await cluster.pair()
+    await trio.sleep(600)
+    assert cluster.network.dials == 6
+    assert len(cluster.messages(1, "became active")) == len(cluster.messages(2, "became active")) == 1
+    assert not cluster.messages(1, "inactive")
+
+
+async def test_a_lost_connection_is_dialled_again_within_a_tenth_of_a_second(cluster, make) -> None:
+    one, two = await cluster.pair()
+    cluster.network.drop_connections("m1", "m2")
+    await trio.sleep(0.15)
+    assert one.is_active(2)
+    one.transport.send([make.app(1)])
+    assert await two.handler.wait_received(1) == [make.app(1)]
+    for member in (1, 2):
+        assert len(cluster.messages(member, "became inactive")) == 1
+        assert len(cluster.messages(member, "became active")) == 2
+
+
+async def test_a_silent_peer_becomes_inactive_once_and_active_again(cluster, make) -> None:
+    one, two = await cluster.pair()
+    cluster.network.partition("m1", "m2")
+    await trio.sleep(60)
+    assert not one.is_active(2)
+    assert not two.is_active(1)
+    cluster.network.heal()
+    await trio.sleep(5)
+    assert one.is_active(2)
+    one.transport.send([make.app(1)])
+    await two.handler.wait_received(1)
+    for member in (1, 2):
+        assert len(cluster.messages(member, "became inactive")) == 1
+        assert len(cluster.messages(member, "became active")) == 2
+
+
+async def test_a_peer_that_is_not_there_is_logged_once_with_the_reason(cluster) -> None:
+    await cluster.add(1, peers=[1, 2])
+    await trio.sleep(60)
+    entries = [e for e in cluster.capture.entries if "could not be set up" in e["event"]]
+    assert [e["reason"] for e in entries] == ["http://m2:2380 cannot be reached: nobody listens at http://m2:2380"]
+    assert cluster.network.dials > 1000
+
+
+async def test_a_full_queue_reports_the_peer_unreachable(cluster, make) -> None:
+    one, two = await cluster.pair()
+    one.transport.send([make.app(index) for index in range(STREAM_QUEUE_CAPACITY + 10)])
+    assert one.handler.unreachable == [2]
+    await two.handler.wait_received(STREAM_QUEUE_CAPACITY)
+    [counters] = one.transport.counters()
+    assert counters.dropped_messages == 10
+
+
+async def test_a_large_burst_is_cut_into_frames(cluster) -> None:
+    from trioetcd.raft.types import Entry
+
+    one, two = await cluster.pair()
+    entry = Entry(1, 1, data=bytes(300_000))
+    one.transport.send([Message(MessageType.APP, 2, 1, index=index, entries=(entry,)) for index in range(10)])
+    received = await two.handler.wait_received(10)
+    assert [message.index for message in received] == list(range(10))
+    assert two.handler.bursts == [3, 3, 3, 1]
+
+
+async def test_messages_for_others_are_not_stepped(cluster, make) -> None:
+    one, two = await cluster.pair()
+    one.transport.peer(2).send(make.beat(1, to=3))
+    one.transport.peer(2).send(make.beat(2, from_=9))
+    one.transport.peer(2).send(make.beat(3))
+    assert await two.handler.wait_received(1) == [make.beat(3)]
+    assert two.transport.inbox.refused_messages == 2
+    assert len(cluster.messages(2, "dropped a message from a peer")) == 2
+
+
+async def test_peers_are_added_moved_and_dropped_while_it_runs(cluster, make) -> None:
+    one, two = await cluster.pair()
+    one.handler.members.add(3)
+    one.transport.reconcile([PeerInfo(2, (two.url,)), PeerInfo(3, (cluster.url(3),))], [])
+    three = await cluster.add(3, peers=[1, 3])
+    await trio.sleep(1)
+    assert one.is_active(3)
+    one.transport.reconcile([PeerInfo(3, ("http://nowhere:1", cluster.url(3)))], [2])
+    one.handler.removed.add(2)
+    await trio.sleep(1)
+    assert [peer.id for peer in one.transport.status().peers] == [3]
+    one.transport.send([make.app(1), make.app(2, to=3)])
+    assert await three.handler.wait_received(1) == [make.app(2, to=3)]
+    assert two.handler.received == []
+    cluster.network.drop_connections("m1", "m3")
+    await trio.sleep(1)
+    assert one.is_active(3)  # the second of its URLs
+
+
+async def test_stopping_a_member_never_hangs_and_the_other_goes_on(cluster, make) -> None:
+    one, two = await cluster.pair()
+    cluster.network.partition("m1", "m2")
+    one.transport.send([make.app(1)])
+    before = trio.current_time()
+    two.scope.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    assert trio.current_time() == before
+    cluster.network.heal()
+    await trio.sleep(10)
+    assert not one.is_active(2)

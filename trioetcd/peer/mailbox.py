@@ -1,0 +1,56 @@
+"""The bounded queue before each sender: filled without waiting, emptied by the burst."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import trio
+
+from trioetcd.peer.framing import message_size
+from trioetcd.raft.types import Message
+
+
+class Mailbox:
+    """Messages that wait to be sent, at most `capacity`. One wake-up serves whatever came until the sender runs."""
+
+    def __init__(self, *, capacity: int) -> None:
+        self._capacity = capacity
+        self._waiting: deque[Message] = deque()
+        self._senders = trio.lowlevel.ParkingLot()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, message: Message) -> bool:
+        """Take a message; False when the mailbox is full, and the message is dropped."""
+        if len(self._waiting) >= self._capacity:
+            return False
+        self._waiting.append(message)
+        if self._senders:
+            self._senders.unpark()
+        return True
+
+    async def take(self, *, bytes_target: int) -> list[Message]:
+        """Wait for messages and take them in order, until they are about `bytes_target` large; at least one.
+
+        A cancellation takes nothing.
+        """
+        if self._waiting:
+            await trio.lowlevel.checkpoint()
+        while not self._waiting:
+            await self._senders.park()
+        return self._take_now(bytes_target)
+
+    def _take_now(self, bytes_target: int) -> list[Message]:
+        waiting = self._waiting
+        batch = [waiting.popleft()]
+        size = message_size(batch[0])
+        while waiting and (size := size + message_size(waiting[0])) <= bytes_target:
+            batch.append(waiting.popleft())
+        return batch
+
+    def clear(self) -> int:
+        """Drop all that waits; how many they were."""
+        count = len(self._waiting)
+        self._waiting.clear()
+        return count

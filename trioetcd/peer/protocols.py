@@ -1,0 +1,64 @@
+"""What the peers ask of the parts they do not build: the member behind them, and the network in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import trio
+
+from trioetcd.api import messages as m
+from trioetcd.node.protocols import SnapshotSink, SnapshotSource
+from trioetcd.raft.types import Message
+
+
+class RaftHandler(Protocol):
+    """The member that messages are for. All but `hash_kv` is synchronous, and so decides without waiting."""
+
+    def process(self, messages: Sequence[Message]) -> None:
+        """Step the core with messages that passed the checks, in their order."""
+
+    def report_unreachable(self, member_id: int) -> None:
+        """Messages to this peer were lost: replication to it should probe."""
+
+    def report_snapshot(self, member_id: int, *, ok: bool) -> None:
+        """The snapshot to this peer arrived and was taken, or did not."""
+
+    def is_removed(self, member_id: int) -> bool:
+        """Whether this id belonged to a member that was removed; it never comes back."""
+        ...
+
+    def knows(self, member_id: int) -> bool:
+        """Whether this id belongs to a member of the cluster as this member knows it."""
+        ...
+
+    def removed_by(self, member_id: int) -> None:
+        """A peer says that this member itself was removed from the cluster."""
+
+    def open_snapshot(self, message: Message) -> SnapshotSource:
+        """The state to send for a SNAP message."""
+        ...
+
+    def receive_snapshot(self, message: Message) -> SnapshotSink:
+        """A place for the state that follows a SNAP message. May raise what `SNAPSHOT_ERRORS` names."""
+        ...
+
+    def members_json(self) -> bytes:
+        """The membership as `/members` answers it, with its newline."""
+        ...
+
+    async def hash_kv(self, revision: int) -> m.HashKVResponse:
+        """The hash of the store as of a revision (0: the latest); raises `ApiError`."""
+        ...
+
+    def cluster_version(self) -> str | None:
+        """The version that the cluster agreed on; None before it has."""
+        ...
+
+
+class Dialer(Protocol):
+    """How another member is reached. A simulated network is another one of these."""
+
+    async def dial(self, url: str) -> trio.abc.Stream:
+        """A stream to the server of this URL; raises `OSError` when there is none, waits no longer than its caller."""
+        ...

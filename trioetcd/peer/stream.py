@@ -1,0 +1,120 @@
+"""The two long-lived streams from and to a peer.
+
+    append   what replicates the log (APP): large, and in a hurry
+    message  all else: heartbeats, votes, answers, reads, which must not queue behind megabytes of entries
+
+The receiver dials: to be sent to by B, member A asks B for `GET /raft/stream/append/<id of A>`, and B writes. So each
+side finds out by itself, and at once, when it no longer hears, and redials without being asked. While nothing is
+sent the writer sends an empty frame each 5/3 s; a reader that hears nothing for 5 s gives the stream up.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from typing import Final
+
+import trio
+
+from trioetcd.peer.errors import PeerFailure, PeerRefused
+from trioetcd.peer.framing import FRAME_BYTES_TARGET, HEARTBEAT_FRAME, DamagedFrame, decode_frame, encode_frame
+from trioetcd.peer.guarded import GuardedStream
+from trioetcd.peer.link import IO_SECONDS, Link
+from trioetcd.peer.mailbox import Mailbox
+from trioetcd.peer.websocket import FrameStream, run_client_stream, run_server_stream
+
+REDIAL_SECONDS: Final = 0.1
+HEARTBEAT_SECONDS: Final = IO_SECONDS / 3
+STREAM_QUEUE_CAPACITY: Final = 4096
+
+
+class StreamKind(Enum):
+    """Which of the two; the value is its name in the path."""
+
+    APPEND = "append"
+    MESSAGE = "message"
+
+
+class StreamReader:
+    """Keeps one stream from the peer open, and delivers what comes on it."""
+
+    def __init__(self, *, link: Link, kind: StreamKind) -> None:
+        self._link = link
+        self._kind = kind
+
+    async def run(self) -> None:
+        """Dial, read, and dial again; until cancelled."""
+        while True:
+            try:
+                await self._read_one_stream()
+            except PeerRefused as refusal:
+                self._down(self._link.refused(refusal))
+            except PeerFailure as failure:
+                self._down(failure)
+            await trio.sleep(REDIAL_SECONDS)
+
+    def _down(self, failure: PeerFailure) -> None:
+        self._link.activity.down(self._kind.value, str(failure))
+
+    async def _read_one_stream(self) -> None:
+        link = self._link
+        stream, host = await link.connect()
+        target = f"/raft/stream/{self._kind.value}/{link.local.member_id:x}"
+        await run_client_stream(stream, host=host, target=target, headers=link.headers, use=self._read)
+
+    async def _read(self, frames: FrameStream) -> None:
+        link = self._link
+        link.note_version(frames.response_headers)
+        link.activity.up(self._kind.value)
+        while True:
+            data = await frames.receive()
+            link.counters.received_bytes += len(data)
+            try:
+                messages = decode_frame(data)
+            except DamagedFrame as damage:
+                link.counters.received_failures += 1
+                raise PeerFailure(f"a damaged frame came on the {self._kind.value} stream: {damage}") from damage
+            if messages:
+                link.inbox.deliver(messages, sender=link.peer_id)
+
+
+class StreamWriter:
+    """One stream to the peer, which it dialled: its queue, and the task that empties it."""
+
+    def __init__(self, *, link: Link) -> None:
+        self.mailbox = Mailbox(capacity=STREAM_QUEUE_CAPACITY)
+        self._link = link
+        self._scope = trio.CancelScope()
+
+    async def run(self, stream: trio.abc.Stream) -> None:
+        """Accept the upgrade and write until the stream is lost, `stop` is called, or the task is cancelled."""
+        # The other side has nothing to say on this stream, so its silence is no failure.
+        guarded = GuardedStream(stream, receive_seconds=math.inf, send_seconds=IO_SECONDS)
+        headers = [(b"X-Server-Version", self._link.local.version.encode())]
+        try:
+            with self._scope:
+                await run_server_stream(guarded, headers=headers, use=self._serve)
+        except PeerFailure as failure:
+            self._link.log.debug("a stream to a peer ended", reason=str(failure))
+        if lost := self.mailbox.clear():
+            self._link.lost(lost)
+
+    def stop(self) -> None:
+        """End the stream: the peer dialled another one, or is no member any more."""
+        self._scope.cancel()
+
+    async def _serve(self, frames: FrameStream) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write, frames)
+            await frames.receive()  # which ends by raising, once the other side is gone
+            raise PeerFailure("the reader of a stream sent a frame")
+
+    async def _write(self, frames: FrameStream) -> None:
+        counters = self._link.counters
+        while True:
+            frame = HEARTBEAT_FRAME
+            with trio.move_on_after(HEARTBEAT_SECONDS):
+                batch = await self.mailbox.take(bytes_target=FRAME_BYTES_TARGET)
+                frame = encode_frame(batch)
+            await frames.send(frame)
+            counters.sent_bytes += len(frame)

@@ -1,0 +1,152 @@
+"""WebSocket streams of frames; the only place that knows trio-websocket.
+
+The library reads in a task of its own, in a nursery that it is given. What it raises there, and what it does not
+say at all (a connection that ends in the middle of its handshake), is turned into `PeerFailure` here. A stream ends
+with its connection being closed at once: a closing handshake would only be one more thing to wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import trio
+from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection
+from trio_websocket import wrap_client_stream as _wrap_client_stream
+from trio_websocket import wrap_server_stream as _wrap_server_stream
+from wsproto.utilities import LocalProtocolError
+
+from trioetcd.http11 import HeaderList
+from trioetcd.peer.errors import PeerFailure, PeerRefused
+from trioetcd.peer.framing import FRAME_BYTES_MAX
+from trioetcd.peer.guarded import GuardedStream
+
+HANDSHAKE_SECONDS: Final = 5.0
+_RECEIVE_BYTES: Final = 64 * 1024
+_REASON_BYTES_MAX: Final = 200
+
+# A send that finds the connection closing is told so by the library, or by the protocol below it.
+_LOST = (ConnectionClosed, LocalProtocolError, trio.BrokenResourceError, trio.ClosedResourceError)
+
+_T = TypeVar("_T")
+
+
+class FrameStream:
+    """An open WebSocket that carries frames. Both methods raise `PeerFailure` once the connection is lost."""
+
+    def __init__(self, connection: WebSocketConnection, stream: GuardedStream) -> None:
+        self._connection = connection
+        self._stream = stream
+
+    @property
+    def response_headers(self) -> dict[bytes, bytes]:
+        """The fields of the server's handshake, by name in lower case; empty on the server's side."""
+        return {bytes(name).lower(): bytes(value) for name, value in self._connection.handshake_headers}
+
+    async def send(self, frame: bytes) -> None:
+        """Send one frame."""
+        try:
+            await self._connection.send_message(frame)
+        except _LOST as error:
+            raise _failure(error, self._stream) from error
+
+    async def receive(self) -> bytes:
+        """Wait for a frame."""
+        try:
+            frame = await self._connection.get_message()
+        except ConnectionClosed as error:
+            raise _failure(error, self._stream) from error
+        if isinstance(frame, str):
+            raise PeerFailure("a text message came, where frames are binary")
+        return frame
+
+
+Use = Callable[[FrameStream], Awaitable[None]]
+
+
+async def run_client_stream(stream: GuardedStream, *, host: str, target: str, headers: HeaderList, use: Use) -> None:
+    """Ask for an upgrade, and `use` the frames until that returns or the connection is lost.
+
+    Raises `PeerRefused` when the server answers with a status, `PeerFailure` for whatever else the other side did.
+    The stream is closed on every way out.
+    """
+
+    async def open_client(nursery: trio.Nursery) -> WebSocketConnection:
+        connection: WebSocketConnection = await _wrap_client_stream(
+            nursery,
+            stream,  # type: ignore[arg-type] # any stream will do; the library's annotation names two kinds
+            host,
+            target,
+            extra_headers=list(headers),
+            max_message_size=FRAME_BYTES_MAX,
+            receive_buffer_size=_RECEIVE_BYTES,
+        )
+        return connection
+
+    await _run(stream, open_client, use)
+
+
+async def run_server_stream(stream: GuardedStream, *, headers: HeaderList, use: Use) -> None:
+    """Accept the upgrade whose request `stream` replays, and `use` it as `run_client_stream` does."""
+
+    async def open_server(nursery: trio.Nursery) -> WebSocketConnection:
+        request = await _wrap_server_stream(
+            nursery,
+            stream,
+            max_message_size=FRAME_BYTES_MAX,
+            receive_buffer_size=_RECEIVE_BYTES,
+        )
+        connection: WebSocketConnection = await request.accept(extra_headers=list(headers))
+        return connection
+
+    await _run(stream, open_server, use)
+
+
+async def _run(
+    stream: GuardedStream, open_connection: Callable[[trio.Nursery], Awaitable[WebSocketConnection]], use: Use
+) -> None:
+    failure: PeerFailure | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            connection = await _within_handshake(stream, open_connection(nursery))
+            await use(FrameStream(connection, stream))
+            nursery.cancel_scope.cancel()
+    except* ConnectionRejected as group:
+        failure = _refusal(group)
+    except* PeerFailure as group:
+        failure = _first(group, PeerFailure)
+    except* _LOST as group:
+        failure = failure or _failure(group.exceptions[0], stream)
+    finally:
+        await trio.aclose_forcefully(stream)
+    if failure is not None:
+        raise failure
+
+
+async def _within_handshake(stream: GuardedStream, handshake: Awaitable[_T]) -> _T:
+    """Wait for a handshake, no longer than the deadline and the connection last."""
+    with trio.move_on_after(HANDSHAKE_SECONDS) as scope:
+        stream.on_end = scope.cancel
+        opened = await handshake
+        stream.on_end = None
+        return opened
+    reason = stream.failure or "the connection ended or was silent"
+    raise PeerFailure(f"the WebSocket handshake did not succeed: {reason}")
+
+
+def _refusal(group: BaseExceptionGroup[ConnectionRejected]) -> PeerRefused:
+    rejected = _first(group, ConnectionRejected)
+    body = bytes(rejected.body or b"")[:_REASON_BYTES_MAX]
+    return PeerRefused(rejected.status_code, body.decode("utf-8", "replace").strip())
+
+
+def _failure(error: BaseException, stream: GuardedStream) -> PeerFailure:
+    reason = stream.failure or f"the connection was lost ({error})"
+    return PeerFailure(reason)
+
+
+def _first(error: BaseException, kind: type[_T]) -> _T:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, kind)
+    return error
