@@ -67,14 +67,16 @@ class Scenario:
                 self._sync()
             if step in (4, 8, 15, 22):
                 self._snapshot(self.states[self.synced].hard_state.commit)
+            if step == 18:
+                index = self._receive_snapshot(index + 7)
         self._append(index + 1, 2, 1000, term=2)
         self._take_image("end")
 
     def _append(self, first: int, count: int, size: int, term: int) -> int:
         last = first + count - 1
         added = tuple(Entry(term, i, EntryType.NORMAL, bytes([i]) * size) for i in range(first, last + 1))
-        hard_state = HardState(term, 1, max(first - 2, 0))
-        before = self.states[-1].entries[: first - 1]
+        hard_state = HardState(term, 1, max(first - 2, self.states[-1].hard_state.commit))
+        before = tuple(entry for entry in self.states[-1].entries if entry.index < first)
         self.states.append(State(hard_state, before + added))
         self.log.append(hard_state, added)
         return last
@@ -84,7 +86,19 @@ class Scenario:
         self.synced = len(self.states) - 1
 
     def _snapshot(self, index: int) -> None:
-        self.log.save_snapshot(WalSnapshot(index, self.states[-1].entries[index - 1].term, ConfState(voters=(1,))))
+        (term,) = (entry.term for entry in self.states[-1].entries if entry.index == index)
+        self._save_snapshot(WalSnapshot(index, term, ConfState(voters=(1,))), None)
+
+    def _receive_snapshot(self, index: int) -> int:
+        """A leader's snapshot replaces the log."""
+        hard_state = HardState(1, 0, index)
+        self.states.append(State(hard_state, ()))
+        self._save_snapshot(WalSnapshot(index, 1, ConfState(voters=(1, 2))), hard_state)
+        return index
+
+    def _save_snapshot(self, marker: WalSnapshot, hard_state: HardState | None) -> None:
+        index = marker.index
+        self.log.save_snapshot(marker, hard_state=hard_state)
         self.synced = len(self.states) - 1
         self.marker = index
         self.log.release_to(index)
@@ -125,7 +139,7 @@ def check(image: Image, fs: MemoryFileSystem, case: str) -> WriteAheadLog | None
 
 
 def as_read(state: State, start: int) -> tuple[HardState, list[Entry]]:
-    return state.hard_state, list(state.entries[start:])
+    return state.hard_state, [entry for entry in state.entries if entry.index > start]
 
 
 def test_a_crash_before_any_operation_loses_nothing_that_was_synced_and_never_refuses(images: list[Image]) -> None:
