@@ -25,6 +25,7 @@ from trioetcd.storage.leases import Leases
 from trioetcd.storage.members import Member, Membership, decode_member_context
 from trioetcd.storage.mvcc.store import MvccStore
 from trioetcd.storage.mvcc.txn import apply_delete_range, apply_put, apply_txn
+from trioetcd.storage.mvcc.watch_hub import WatchHub
 from trioetcd.storage.requests import Proposal, RaftRequest
 from trioetcd.storage.schema import META_APPLIED
 from trioetcd.storage.writes import PendingWrites
@@ -76,6 +77,7 @@ class StateMachine:
             ClusterVersionSet: self._cluster_version,
         }
         self._load(engine)
+        self.watch_hub: Final = WatchHub(store=self.store)
 
     @classmethod
     def open(cls, *, engine: Engine) -> StateMachine:
@@ -158,7 +160,9 @@ class StateMachine:
         index, term, _ = self.applied
         self._writes.put(META_APPLIED, msgpack.packb((index, term)) + self._conf_state_bytes)
         self._writes.flush(sync=sync)
-        self.store.take_changes()
+        changes = self.store.take_changes()
+        if changes:
+            self.watch_hub.publish(changes)
 
     # -- requests
 
@@ -227,8 +231,12 @@ class StateMachine:
         return self.applied, self._engine.view()
 
     def reload(self, engine: Engine) -> None:
-        """Go on with the state of another engine, installed from a snapshot. The old one is closed by the caller."""
+        """Go on with the state of another engine, installed from a snapshot. The old one is closed by the caller.
+
+        Watch streams live on: their watchers are told from the new store what they have not heard of.
+        """
         self._load(engine)
+        self.watch_hub.rebind(self.store)
 
     def size_bytes(self) -> int:
         """What the state takes on disk."""
