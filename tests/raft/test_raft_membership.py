@@ -70,10 +70,20 @@ def test_second_change_waits_until_the_first_is_applied() -> None:
 
 def test_new_leader_takes_no_change_until_what_it_found_is_applied() -> None:
     group = TestGroup((1, 2, 3))
-    group.lost = lambda message: message.type is MessageType.APP
     leader = group.elect(1)
-    leader.node.propose_conf_change(v2((LEARNER, 3)))
-    assert leader.core.log.unstable.entries[-1].type == EntryType.NORMAL or leader.core.log.applied == 1
+    group.lost = lambda message: message.type is MessageType.APP_RESP
+    leader.node.propose(b"found")
+    group.settle()
+    group.lost = lambda message: message.type is MessageType.APP
+    new = group.elect(2)
+    new.node.propose_conf_change(v2((LEARNER, 3)))
+    assert new.core.log.last_index() == 5
+    assert new.core.log.unstable.entries[-1].type == EntryType.NORMAL
+    group.heal()
+    new.node.tick()
+    group.settle()
+    new.node.propose_conf_change(v2((LEARNER, 3)))
+    assert new.core.log.unstable.entries[-1].type == EntryType.CONF_CHANGE_V2
 
 
 def test_joint_configuration_needs_both_majorities_to_commit() -> None:
