@@ -8,7 +8,15 @@ from typing import NamedTuple
 
 from trioetcd.raft.types import Entry, HardState
 from trioetcd.storage.filesystem import FileSystem
-from trioetcd.storage.wal_record import Record, RecordType, WalDamage, WalSnapshot, decode_marker, decode_save
+from trioetcd.storage.wal_record import (
+    Record,
+    RecordType,
+    WalDamage,
+    WalSnapshot,
+    decode_marker,
+    decode_save,
+    decode_save_hard_state,
+)
 from trioetcd.storage.wal_segment import (
     SegmentName,
     SegmentReader,
@@ -58,7 +66,7 @@ def read_markers(fs: FileSystem, directory: Path) -> list[WalSnapshot]:
                 marker, hard_state = reader.decode(record, decode_marker)
                 markers.append(marker)
             else:
-                hard_state, _ = reader.decode(record, decode_save)
+                hard_state = reader.decode(record, decode_save_hard_state)
             commit = commit if hard_state is None else hard_state.commit
     return [marker for marker in markers if marker.index <= commit]
 
@@ -103,23 +111,30 @@ class _Replay:
         hard_state, entries = reader.decode(record, decode_save)
         if hard_state is not None:
             self.hard_state = hard_state
-        for position, entry in enumerate(entries):
-            if position and entry.index != entries[position - 1].index + 1:
-                self._refuse_gap(reader, record, entries[position - 1].index + 1, entry.index)
+        if not entries:
+            return
+        first = entries[0].index
+        for expected, entry in enumerate(entries, first):
+            if entry.index != expected:
+                self._refuse_gap(reader, record, expected, entry.index)
+        if first <= self._start.index:
+            entries = self._without_older(entries)
         self._put(reader, record, entries)
+
+    def _without_older(self, entries: list[Entry]) -> list[Entry]:
+        """The entries behind the start; of the one at the start the term is kept, of one before it that it is gone."""
+        position = self._start.index - entries[0].index
+        self._term_at_start = entries[position].term if position < len(entries) else None
+        return entries[position + 1 :]
 
     def _put(self, reader: SegmentReader, record: Record, entries: Sequence[Entry]) -> None:
         # entries[i] of the replay has index start.index + 1 + i.
-        for entry in entries:
-            if entry.index <= self._start.index:
-                self._term_at_start = entry.term if entry.index == self._start.index else None
-        behind = [entry for entry in entries if entry.index > self._start.index]
-        if not behind:
+        if not entries:
             return
-        position = behind[0].index - self._start.index - 1
+        position = entries[0].index - self._start.index - 1
         if position > len(self.entries):
-            self._refuse_gap(reader, record, self._start.index + 1 + len(self.entries), behind[0].index)
-        self.entries[position:] = behind
+            self._refuse_gap(reader, record, self._start.index + 1 + len(self.entries), entries[0].index)
+        self.entries[position:] = entries
 
     def _take_marker(self, reader: SegmentReader, record: Record) -> None:
         marker, hard_state = reader.decode(record, decode_marker)

@@ -183,6 +183,15 @@ def decode_save(body: bytes) -> tuple[HardState | None, list[Entry]]:
     return None if hard_state is None else HardState(*hard_state), decoded
 
 
+def decode_save_hard_state(body: bytes) -> HardState | None:
+    """The hard state of a SAVE record alone, its entries unread; ValueError or TypeError if it is none."""
+    unpacker = msgpack.Unpacker(use_list=False, max_buffer_size=len(body))
+    unpacker.feed(body)
+    unpacker.read_array_header()
+    hard_state = unpacker.unpack()
+    return None if hard_state is None else HardState(*hard_state)
+
+
 def decode_marker(body: bytes) -> tuple[WalSnapshot, HardState | None]:
     """The body of a MARKER record, packed by `pack((snapshot, hard_state))`; ValueError or TypeError if it is none."""
     snapshot, hard_state = _unpack(body)
