@@ -22,15 +22,18 @@ from trioetcd.storage.wal_record import HEADER_BYTES, RecordInvalid, decode_reco
 
 SECTOR_BYTES: Final = 512
 _STRIDE: Final = 8
-_CHUNK: Final = bytes(1 << 20)
+_ZEROS: Final = bytes(64 << 10)
 
 
 def written_end(data: bytes) -> int:
     """The offset behind the last byte that is not zero."""
     end = len(data)
-    while end >= len(_CHUNK) and data[end - len(_CHUNK) : end] == _CHUNK:
-        end -= len(_CHUNK)
-    return len(data[:end].rstrip(b"\0"))
+    while end:
+        chunk = data[max(end - len(_ZEROS), 0) : end]
+        if chunk != _ZEROS[: len(chunk)]:
+            return end - len(chunk) + len(chunk.rstrip(b"\0"))
+        end -= len(chunk)
+    return 0
 
 
 def what_damaged(data: bytes, offset: int, fault: RecordInvalid, *, seed: int) -> str | None:
