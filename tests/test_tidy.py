@@ -31,15 +31,15 @@ DISK = ("storage/filesystem.py", "storage/leveldb_log.py")
 # Clock, chance, threads, files and sockets are given to the parts, so that the whole tree runs in a simulation.
 # (The time of day in http11 is the default of the Date field, which decides nothing.)
 BANS = (
-    Ban("time.", "clocks are passed in", owners=("nursery_server.py", "http11/responses.py")),
+    Ban("time.", "clocks are passed in", owners=("cli/production.py", "http11/responses.py")),
     Ban("datetime.datetime.now", "the wall clock is passed in", owners=("log.py",)),
     Ban("datetime.datetime.utcnow", "the wall clock is passed in"),
     Ban("datetime.date.today", "the wall clock is passed in"),
-    Ban("random.", "chance is passed in as a Random", owners=("nursery_server.py", "testing/")),
+    Ban("random.", "chance is passed in as a Random", owners=("cli/production.py", "testing/")),
     Ban("os.urandom", "chance is passed in as a Random"),
     Ban("secrets.", "chance is passed in as a Random"),
     Ban("uuid.", "chance is passed in as a Random"),
-    Ban("trio.to_thread.", "blocking work is passed in", owners=("nursery_server.py",)),
+    Ban("trio.to_thread.", "blocking work is passed in", owners=("cli/production.py",)),
     Ban("threading.", "there is one thread, and Trio has it"),
     Ban("asyncio.", "there is one loop, and it is Trio's"),
     Ban("open", "files are opened by the file system that is passed in"),

@@ -100,7 +100,8 @@ async def _run_production_member(
 ) -> None:
     """The member as it runs in production: real disk, network, clock and randomness."""
     # Imported here, so that --help and version do not wait for the whole tree to load.
-    from trioetcd.nursery_server import production_environment, run_member  # noqa: PLC0415 # see above
+    from trioetcd.cli.production import production_environment  # noqa: PLC0415 # see above
+    from trioetcd.nursery_server import run_member  # noqa: PLC0415 # see above
 
     environment = production_environment(config, log=log)
     await run_member(config, environment=environment, stop=stop, task_status=task_status)

@@ -6,8 +6,19 @@ of a watch need at least 3.5.13, for example.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 SERVER_VERSION: Final = "3.5.33"
 API_VERSION: Final = "3.5"
 MIN_CLUSTER_VERSION: Final = "3.0.0"
+
+
+class VersionInfo(NamedTuple):
+    """What `/version` tells: the etcd that this behaves as, the version the cluster agreed on, and our own.
+
+    `etcdcluster` is `not_decided` until the cluster has agreed.
+    """
+
+    etcdserver: str
+    etcdcluster: str
+    trioetcd: str

@@ -81,8 +81,8 @@ class Durations:
 class Metrics:
     """Everything that `/metrics` shows of one member."""
 
-    def __init__(self, *, source: MetricsSource) -> None:
-        self.durations = Durations()
+    def __init__(self, *, source: MetricsSource, durations: Durations | None = None) -> None:
+        self.durations = durations or Durations()
         self.rpcs = RpcCounters()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_MemberCollector(source, self.durations))

@@ -20,14 +20,18 @@ from trioetcd.storage.filesystem import FileSystem
 
 
 class Network(Protocol):
-    """Where listeners and connections come from."""
+    """Where listeners come from."""
 
-    async def listen(self, urls: Sequence[Url]) -> list[trio.abc.Listener[trio.abc.Stream]]:
+    async def listen(self, urls: Sequence[Url]) -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
         """Listen at every URL; raises `OSError` when an address is taken."""
         ...
 
+
+class Dialer(Protocol):
+    """Where connections to other members come from."""
+
     async def dial(self, url: str) -> trio.abc.Stream:
-        """Connect; raises `OSError`."""
+        """Connect; raises `OSError`, and waits no longer than its caller."""
         ...
 
 
@@ -38,6 +42,7 @@ class Environment:
     filesystem: FileSystem
     engine_folder: EngineFolder
     network: Network
+    dialer: Dialer
     random: Random
     wall_seconds: Callable[[], float]
     """The time of day: for request IDs and the clocks of peers, never for a decision."""

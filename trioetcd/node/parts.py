@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
 
 import trio
 
@@ -24,142 +24,128 @@ from trioetcd.node.snapshotting import Snapshotter
 from trioetcd.node.timeouts import TimeoutExplainer
 from trioetcd.node.upkeep.compaction import Compactor
 from trioetcd.raft import Config, RawNode
-from trioetcd.storage.machine import StateMachine
 
 # etcd's settings of the core (server/etcdserver/raft.go).
-_MESSAGE_BYTES_MAX = 1 << 20
-_INFLIGHT_MESSAGES_MAX = 512
+_MESSAGE_BYTES_MAX: Final = 1 << 20
+_INFLIGHT_MESSAGES_MAX: Final = 512
 
 
-@dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What one member is made of."""
+    """What one member is made of. Nothing runs yet; to be made in the loop, whose clock the parts take."""
 
-    machine: StateMachine
-    raw_node: RawNode
-    leadership: Leadership
-    membership: MembershipView
-    proposals: Proposals
-    reads: ReadLoop
-    snapshotter: Snapshotter
-    applier: Applier
-    disk: Disk
-    driver: RaftDriver
-    compactor: Compactor
-
-
-def make_core(config: MemberConfig, environment: Environment, recovered: Recovered) -> RawNode:
-    """The consensus core, at the position that the state machine has."""
-    return RawNode(
-        Config(
-            id=recovered.member_id,
-            election_tick=config.election_ticks,
-            heartbeat_tick=1,
-            storage=recovered.raft_log,
-            random=environment.random,
-            applied=recovered.machine.applied.index,
-            max_size_per_msg=_MESSAGE_BYTES_MAX,
-            max_inflight_msgs=_INFLIGHT_MESSAGES_MAX,
-            check_quorum=True,
-            pre_vote=config.pre_vote,
-        )
-    )
-
-
-def assemble(
-    *,
-    config: MemberConfig,
-    environment: Environment,
-    recovered: Recovered,
-    transport: Transport,
-    durations: Durations,
-) -> Parts:
-    """Put the parts of a member together. Nothing runs yet; must be called in the loop, whose clock they take."""
-    clock = trio.current_time
-    machine, log = recovered.machine, environment.log
-    raw_node = make_core(config, environment, recovered)
-    work = Signal()
-    ids = RequestIds(member_id=recovered.member_id, wall_seconds=environment.wall_seconds())
-    leadership = Leadership(member_id=recovered.member_id, clock=clock)
-    membership = MembershipView(
-        member_id=recovered.member_id,
-        machine=machine,
-        transport=transport,
-        initial_peers=recovered.initial_peers,
-    )
-    proposals = Proposals(
-        next_id=ids.next,
-        work=work,
-        clock=clock,
-        timeout_seconds=config.request_timeout_seconds,
-        request_bytes_max=config.max_request_bytes,
-        explain_timeout=TimeoutExplainer(
-            leadership=leadership,
+    def __init__(
+        self,
+        *,
+        config: MemberConfig,
+        environment: Environment,
+        recovered: Recovered,
+        transport: Transport,
+        durations: Durations,
+    ) -> None:
+        self._config = config
+        self._environment = environment
+        self._recovered = recovered
+        self._transport = transport
+        self._work = Signal()
+        self._ids = RequestIds(member_id=recovered.member_id, wall_seconds=environment.wall_seconds())
+        self.machine = recovered.machine
+        self.raw_node = self._make_core()
+        self.leadership = Leadership(member_id=recovered.member_id, clock=trio.current_time)
+        self.membership = MembershipView(
+            member_id=recovered.member_id,
+            machine=self.machine,
             transport=transport,
-            election_timeout_seconds=config.election_timeout_ms / 1000,
-        ),
-    )
-    snapshotter = Snapshotter(
-        engine_folder=environment.engine_folder,
-        files=recovered.snapshot_files,
-        wal=recovered.wal,
-        raft_log=recovered.raft_log,
-        machine=machine,
-        snapshot_count=config.snapshot_count,
-        catchup_entries=config.snapshot_catchup_entries,
-        last_index=recovered.snapshot.index,
-        log=log,
-    )
-    compactor = Compactor(machine=machine)
-    applier = Applier(
-        machine=machine,
-        raw_node=raw_node,
-        work=work,
-        proposals=proposals,
-        snapshotter=snapshotter,
-        membership=membership,
-        on_installed=compactor.wake,
-    )
-    reads = ReadLoop(
-        core=raw_node,
-        work=work,
-        leadership=leadership,
-        applied=applier,
-        next_id=ids.next,
-        is_lone_voter=lambda: membership.is_lone_voter,
-        timeout_seconds=config.request_timeout_seconds,
-    )
-    disk = Disk(
-        file=recovered.wal,
-        run_blocking=environment.run_blocking,
-        clock=environment.stopwatch,
-        observe=durations.wal_fsync.observe,
-    )
-    driver = RaftDriver(
-        raw_node=raw_node,
-        raft_log=recovered.raft_log,
-        wal=recovered.wal,
-        disk=disk,
-        work=work,
-        transport=transport,
-        proposals=proposals,
-        reads=reads,
-        applier=applier,
-        snapshotter=snapshotter,
-        leadership=leadership,
-        hard_state=recovered.hard_state,
-        log=log,
-    )
-    return Parts(
-        machine=machine,
-        raw_node=raw_node,
-        leadership=leadership,
-        membership=membership,
-        proposals=proposals,
-        reads=reads,
-        snapshotter=snapshotter,
-        applier=applier,
-        disk=disk,
-        driver=driver,
-        compactor=compactor,
-    )
+            initial_peers=recovered.initial_peers,
+        )
+        self.compactor = Compactor(machine=self.machine)
+        self.disk = Disk(
+            file=recovered.wal,
+            run_blocking=environment.run_blocking,
+            clock=environment.stopwatch,
+            observe=durations.wal_fsync.observe,
+        )
+        self.proposals = self._make_proposals()
+        self.snapshotter = self._make_snapshotter()
+        self.applier = Applier(
+            machine=self.machine,
+            raw_node=self.raw_node,
+            work=self._work,
+            proposals=self.proposals,
+            snapshotter=self.snapshotter,
+            membership=self.membership,
+            on_installed=self.compactor.wake,
+        )
+        self.reads = self._make_reads()
+        self.driver = self._make_driver()
+
+    def _make_core(self) -> RawNode:
+        """The consensus core, at the position that the state machine has."""
+        return RawNode(
+            Config(
+                id=self._recovered.member_id,
+                election_tick=self._config.election_ticks,
+                heartbeat_tick=1,
+                storage=self._recovered.raft_log,
+                random=self._environment.random,
+                applied=self.machine.applied.index,
+                max_size_per_msg=_MESSAGE_BYTES_MAX,
+                max_inflight_msgs=_INFLIGHT_MESSAGES_MAX,
+                check_quorum=True,
+                pre_vote=self._config.pre_vote,
+            )
+        )
+
+    def _make_proposals(self) -> Proposals:
+        return Proposals(
+            next_id=self._ids.next,
+            work=self._work,
+            clock=trio.current_time,
+            timeout_seconds=self._config.request_timeout_seconds,
+            request_bytes_max=self._config.max_request_bytes,
+            explain_timeout=TimeoutExplainer(
+                leadership=self.leadership,
+                transport=self._transport,
+                election_timeout_seconds=self._config.election_timeout_ms / 1000,
+            ),
+        )
+
+    def _make_snapshotter(self) -> Snapshotter:
+        return Snapshotter(
+            engine_folder=self._environment.engine_folder,
+            files=self._recovered.snapshot_files,
+            wal=self._recovered.wal,
+            raft_log=self._recovered.raft_log,
+            machine=self.machine,
+            snapshot_count=self._config.snapshot_count,
+            catchup_entries=self._config.snapshot_catchup_entries,
+            last_index=self._recovered.snapshot.index,
+            log=self._environment.log,
+        )
+
+    def _make_reads(self) -> ReadLoop:
+        return ReadLoop(
+            core=self.raw_node,
+            work=self._work,
+            leadership=self.leadership,
+            applied=self.applier,
+            next_id=self._ids.next,
+            is_lone_voter=lambda: self.membership.is_lone_voter,
+            timeout_seconds=self._config.request_timeout_seconds,
+        )
+
+    def _make_driver(self) -> RaftDriver:
+        return RaftDriver(
+            raw_node=self.raw_node,
+            raft_log=self._recovered.raft_log,
+            wal=self._recovered.wal,
+            disk=self.disk,
+            work=self._work,
+            transport=self._transport,
+            proposals=self.proposals,
+            reads=self.reads,
+            applier=self.applier,
+            snapshotter=self.snapshotter,
+            leadership=self.leadership,
+            hard_state=self._recovered.hard_state,
+            log=self._environment.log,
+        )

@@ -1,0 +1,73 @@
+"""What metrics read of the member. Implements `trioetcd.metrics.MetricsSource`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trioetcd.metrics import NetworkMetrics, PeerMetrics, ProcessMetrics, ServerMetrics, StoreMetrics
+from trioetcd.node.bootstrap import Recovered
+from trioetcd.node.parts import Parts
+from trioetcd.node.upkeep.file_descriptors import DescriptorMonitor
+
+
+class MemberMeasures:
+    """Reads the parts at the moment of a scrape."""
+
+    def __init__(
+        self,
+        *,
+        recovered: Recovered,
+        parts: Parts,
+        peers: Callable[[], tuple[PeerMetrics, ...]],
+        descriptors: DescriptorMonitor,
+        quota_bytes: int | None,
+    ) -> None:
+        self._recovered = recovered
+        self._parts = parts
+        self._peers = peers
+        self._descriptors = descriptors
+        self._quota_bytes = quota_bytes
+
+    def server_metrics(self) -> ServerMetrics:
+        """The member's own."""
+        parts = self._parts
+        proposals = parts.proposals.status()
+        return ServerMetrics(
+            member_id=self._recovered.member_id,
+            cluster_version=parts.machine.members.cluster_version,
+            has_leader=parts.leadership.has_leader,
+            is_leader=parts.leadership.is_leader,
+            is_learner=parts.membership.is_learner,
+            leader_changes_seen=parts.leadership.changes_seen,
+            commit_index=parts.driver.status().commit,
+            applied_index=parts.applier.applied_index,
+            proposals_pending=proposals.waiting + proposals.in_flight,
+            proposals_failed=proposals.failed,
+            read_indexes_failed=parts.reads.status().failed,
+            quota_bytes=self._quota_bytes or 0,
+        )
+
+    def store_metrics(self) -> StoreMetrics:
+        """The store's."""
+        store = self._parts.machine.store
+        size_bytes = self._parts.machine.size_bytes()
+        return StoreMetrics(
+            current_revision=store.revision,
+            compact_revision=store.compact_revision,
+            keys=store.index.live_count,
+            size_bytes=size_bytes,
+            size_in_use_bytes=size_bytes,
+        )
+
+    def network_metrics(self) -> NetworkMetrics:
+        """The network's."""
+        return NetworkMetrics(peers=self._peers())
+
+    def process_metrics(self) -> ProcessMetrics:
+        """The process's."""
+        descriptors = self._descriptors.status()
+        return ProcessMetrics(
+            descriptors_used=descriptors.used,
+            descriptors_limit=descriptors.limit,
+            wal_written_bytes=self._recovered.wal.status().written_bytes,
+        )

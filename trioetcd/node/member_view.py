@@ -1,0 +1,87 @@
+"""The member as its front ends and its metrics see it: values of now, read from the parts when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from trioetcd import __version__
+from trioetcd.api import messages as m
+from trioetcd.config.version import SERVER_VERSION, VersionInfo
+from trioetcd.node import task_tree
+from trioetcd.node.parts import Parts
+from trioetcd.node.service.context import ANYONE
+from trioetcd.node.services import Services
+from trioetcd.raft import StateType
+
+_PROBED_KEY = b"health"
+
+
+class MemberView:
+    """A `FrontendMember`: everything that is answered without a service of the API."""
+
+    def __init__(self, *, parts: Parts, services: Services, metrics_text: Callable[[], bytes]) -> None:
+        self._parts = parts
+        self._metrics_text = metrics_text
+        self.services = services
+
+    def version(self) -> VersionInfo:
+        """VersionInfo of this program and of the cluster."""
+        agreed = self._parts.machine.members.cluster_version
+        return VersionInfo(etcdserver=SERVER_VERSION, etcdcluster=agreed or "not_decided", trioetcd=__version__)
+
+    def active_alarms(self) -> Sequence[str]:
+        """The names of the alarms that stand anywhere in the cluster."""
+        return sorted({m.AlarmType(one.alarm).name for one in self._parts.machine.alarms.get()})
+
+    def has_leader(self) -> bool:
+        """Whether this member knows a leader."""
+        return self._parts.leadership.has_leader
+
+    def is_learner(self) -> bool:
+        """Whether this member does not vote."""
+        return self._parts.membership.is_learner
+
+    async def probe_read(self, *, serializable: bool) -> None:
+        """Read one key as a client would; raises `ApiError` when that fails."""
+        request = m.RangeRequest(key=_PROBED_KEY, keys_only=True, limit=1, serializable=serializable)
+        await self.services.kv.range(request, ANYONE)
+
+    def metrics_text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return self._metrics_text()
+
+    def debug_vars(self) -> Mapping[str, object]:
+        """What `/debug/vars` shows of the core, under etcd's names."""
+        status = self._parts.raw_node.status()
+        return {
+            "raft.status": {
+                "id": f"{status.id:x}",
+                "term": status.hard_state.term,
+                "vote": f"{status.hard_state.vote:x}",
+                "commit": status.hard_state.commit,
+                "lead": f"{status.soft_state.lead:x}",
+                "raftState": _STATE_NAMES[status.soft_state.state],
+                "applied": self._parts.applier.applied_index,
+                "progress": {
+                    f"{member:x}": {
+                        "match": one.match,
+                        "next": one.next,
+                        "state": f"State{one.state.name.capitalize()}",
+                    }
+                    for member, one in status.progress.items()
+                },
+                "leadtransferee": f"{status.lead_transferee:x}",
+            },
+        }
+
+    def debug_tasks(self, *, as_json: bool) -> bytes:
+        """The live tree of tasks."""
+        return task_tree.render(as_json=as_json)
+
+
+_STATE_NAMES = {
+    StateType.FOLLOWER: "StateFollower",
+    StateType.CANDIDATE: "StateCandidate",
+    StateType.LEADER: "StateLeader",
+    StateType.PRE_CANDIDATE: "StatePreCandidate",
+}

@@ -1,0 +1,95 @@
+"""The Watch service: streams of changes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from trioetcd.api import messages as m
+from trioetcd.api.proto_codec import encoded_size
+from trioetcd.node.parking import Signal
+from trioetcd.node.service.context import CallContext
+from trioetcd.node.service.gate import Gate
+from trioetcd.node.service.headers import Headers
+from trioetcd.storage.machine import StateMachine
+from trioetcd.storage.mvcc.watch_delivery import WatchDelivery, split_delivery
+from trioetcd.storage.mvcc.watchers import WatchStream
+
+
+class WatchMessage(NamedTuple):
+    """One response of a watch stream: what is delivered, and the header to send it under (its revision is set)."""
+
+    header: m.ResponseHeader
+    delivery: WatchDelivery
+
+
+class WatchSession:
+    """One stream. One task may call `handle` while another waits in `receive`."""
+
+    def __init__(self, *, machine: StateMachine, headers: Headers, fragment_bytes_max: int) -> None:
+        self._headers = headers
+        self._fragment_bytes_max = fragment_bytes_max
+        self._queued = Signal()
+        self._pieces: deque[WatchDelivery] = deque()  # of a delivery that was split
+        self._stream = WatchStream(machine.watch_hub, self._queued.set)
+
+    def handle(self, request: m.WatchRequest) -> None:
+        """Take a request; what it leads to is received. One that asks for nothing is passed over, as etcd does."""
+        if request.create_request is not None:
+            self._stream.create(request.create_request)
+        elif request.cancel_request is not None:
+            self._stream.cancel(request.cancel_request.watch_id)
+        elif request.progress_request is not None:
+            self._stream.request_progress()
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether more requests should be read: their answers are queued without bound."""
+        return self._stream.has_room
+
+    async def receive(self) -> WatchMessage:
+        """Wait for the next response. Cancelling loses none."""
+        while True:
+            delivery = self._next()
+            if delivery is not None:
+                return WatchMessage(self._headers.at(delivery.revision), delivery)
+            await self._queued.wait()
+
+    def close(self) -> None:
+        """End all watchers of the stream."""
+        self._stream.close()
+
+    def _next(self) -> WatchDelivery | None:
+        if not self._pieces:
+            delivery = self._stream.take()
+            if delivery is None or not delivery.may_split:
+                return delivery
+            self._pieces.extend(split_delivery(delivery, self._fragment_bytes_max, self._wire_bytes))
+        return self._pieces.popleft()
+
+    def _wire_bytes(self, delivery: WatchDelivery) -> int:
+        return encoded_size(delivery.response(self._headers.at(delivery.revision)))
+
+
+class WatchService:
+    """Opens streams of watchers over the member's own store: a watch never waits for a leader."""
+
+    def __init__(self, *, machine: StateMachine, headers: Headers, gate: Gate, fragment_bytes_max: int) -> None:
+        self._machine = machine
+        self._headers = headers
+        self._gate = gate
+        self._fragment_bytes_max = fragment_bytes_max
+
+    @asynccontextmanager
+    async def open(self, context: CallContext) -> AsyncIterator[WatchSession]:
+        """Open a stream for the length of the block; raises `ApiError` when the member serves none."""
+        self._gate.admit(context)
+        session = WatchSession(
+            machine=self._machine, headers=self._headers, fragment_bytes_max=self._fragment_bytes_max
+        )
+        try:
+            yield session
+        finally:
+            session.close()

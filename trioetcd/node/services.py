@@ -1,0 +1,83 @@
+"""All services of the member, by the names under which front ends find them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from trioetcd.config import MemberConfig
+from trioetcd.node.bootstrap import Recovered
+from trioetcd.node.parts import Parts
+from trioetcd.node.service.cluster import ClusterService
+from trioetcd.node.service.gate import Gate
+from trioetcd.node.service.headers import Headers
+from trioetcd.node.service.kv import KvService
+from trioetcd.node.service.lease import LeaseService
+from trioetcd.node.service.maintenance import MaintenanceService
+from trioetcd.node.service.watch import WatchService
+
+_FRAGMENT_OVERHEAD_BYTES = 512 * 1024  # etcd splits watch responses at the size of its largest gRPC message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """One attribute a service of the API. What is None, or lacks a method, is refused by its name."""
+
+    kv: KvService
+    watch: WatchService
+    lease: LeaseService
+    cluster: ClusterService
+    maintenance: MaintenanceService
+    auth: None = None
+    lock: None = None
+    election: None = None
+
+
+def make_services(*, config: MemberConfig, recovered: Recovered, parts: Parts, random: Random) -> Services:
+    """The services over the parts of a member."""
+    headers = Headers(
+        cluster_id=recovered.cluster_id,
+        member_id=recovered.member_id,
+        machine=parts.machine,
+        leadership=parts.leadership,
+    )
+    gate = Gate(leadership=parts.leadership, is_learner=lambda: parts.membership.is_learner)
+    return Services(
+        kv=KvService(
+            machine=parts.machine,
+            proposals=parts.proposals,
+            reads=parts.reads,
+            headers=headers,
+            gate=gate,
+            compactor=parts.compactor,
+            max_txn_ops=config.max_txn_ops,
+        ),
+        watch=WatchService(
+            machine=parts.machine,
+            headers=headers,
+            gate=gate,
+            fragment_bytes_max=config.max_request_bytes + _FRAGMENT_OVERHEAD_BYTES,
+        ),
+        lease=LeaseService(
+            proposals=parts.proposals,
+            headers=headers,
+            gate=gate,
+            random=random,
+            ttl_seconds_min=_lease_ttl_seconds_min(config),
+        ),
+        cluster=ClusterService(machine=parts.machine, reads=parts.reads, headers=headers, gate=gate),
+        maintenance=MaintenanceService(
+            machine=parts.machine,
+            driver=parts.driver,
+            leadership=parts.leadership,
+            membership=parts.membership,
+            headers=headers,
+            gate=gate,
+        ),
+    )
+
+
+def _lease_ttl_seconds_min(config: MemberConfig) -> int:
+    """One and a half election timeouts, in whole seconds upwards: a lease must outlive a change of the leader."""
+    milliseconds = 3 * config.election_ticks * config.heartbeat_interval_ms // 2
+    return -(-milliseconds // 1000)
