@@ -139,6 +139,14 @@ class ClientExchange:
         event = await self._next_data()
         return b"" if event is None else bytes(event.data)
 
+    async def receive_some(self) -> bytes:
+        """Wait for what comes next of the response, whatever its chunks; empty at its end.
+
+        A cancellation loses nothing here: the next call goes on where this one was.
+        """
+        event = await self._next_data()
+        return b"" if event is None else bytes(event.data)
+
     async def receive_body(self) -> bytes:
         """Wait for the rest of the response."""
         return await self._collect(to_chunk_end=False)
