@@ -84,6 +84,21 @@ def test_a_view_stays_as_it_was(engine: Engine) -> None:
     engine.close()
 
 
+def test_a_failed_write_is_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = LevelEngine.open(tmp_path / "db", create=True)
+
+    def fail(_: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("trioetcd.storage.engine.sync_logs", fail)
+    with pytest.raises(EngineDamage, match="Input/output error") as caught:
+        engine.write([(b"a", b"1")], sync=True)
+    with pytest.raises(EngineDamage) as again:
+        engine.write([(b"a", b"1")])
+    assert again.value is caught.value
+    engine.close()
+
+
 def filled(path: Path, batches: int = 300) -> None:
     engine = LevelEngine.open(path, create=True)
     for n in range(batches):

@@ -37,7 +37,7 @@ def segments(fs: MemoryFileSystem) -> list[Path]:
 
 def test_what_was_appended_is_read_back_from_real_files(tmp_path: Path) -> None:
     fs, wal_directory = OsFileSystem(), tmp_path / "member" / "wal"
-    log = created(fs, wal_directory)
+    log = created(fs, wal_directory, segment_bytes=200_000)
     conf_change = Entry(1, 3, EntryType.CONF_CHANGE_V2, b"change")
     log.append(HardState(1, 7, 0), [*entries(1, 2), conf_change])
     log.append(HardState(1, 7, 3), [])
@@ -272,6 +272,21 @@ def test_what_a_failed_sync_left_in_the_page_cache_is_written_again_at_the_next_
     fs.crash(Random(0), CrashMode.DROP)
     _, contents = WriteAheadLog.open(fs=fs, directory=WAL, start=START)
     assert contents.entries == entries(1, 6)
+
+
+def test_a_failure_while_a_log_is_made_opened_or_purged_is_one_of_the_disk() -> None:
+    with pytest.raises(DiskFailure, match="beginning"):
+        created(MemoryFileSystem(capacity_bytes=SEGMENT - 1))
+    fs = filled()
+    fs.fail_sync()
+    with pytest.raises(DiskFailure, match="preparing"):
+        WriteAheadLog.open(fs=fs, directory=WAL, start=START)
+    log, _ = WriteAheadLog.open(fs=fs, directory=WAL, start=START)
+    log.save_snapshot(WalSnapshot(240, 1))
+    log.release_to(240)
+    fs.fail_sync()
+    with pytest.raises(DiskFailure, match="purging"):
+        log.purge(1)
 
 
 def test_a_full_disk_stops_the_log_and_a_restart_finds_what_was_synced() -> None:

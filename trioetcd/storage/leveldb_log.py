@@ -24,6 +24,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -58,11 +59,8 @@ class _Position(NamedTuple):
 def sync_logs(directory: Path) -> None:
     """Sync every log file; to be called before a synced write, which itself syncs the newest one only."""
     for path in _log_files(directory).values():
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
+        with suppress(FileNotFoundError):  # LevelDB removes in its own thread what its tables have, which it syncs.
+            _sync_file(path)
 
 
 def note_synced(directory: Path) -> None:
@@ -114,6 +112,14 @@ def cut_broken_logs(directory: Path) -> CutLog | None:
 def _log_files(directory: Path) -> dict[int, Path]:
     numbered = [(int(path.stem), path) for path in directory.glob("*.log") if path.stem.isdecimal()]
     return dict(sorted(numbered))
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read_synced(directory: Path) -> _Position:
