@@ -81,13 +81,14 @@ class H11Parser:
         headers = join_headers(list(event.headers))
         version_1_0 = event.http_version == b"1.0"
         check_head(method=method, headers=headers, version_1_0=version_1_0)
+        upgrade = asks_for_websocket(method, headers)
         self._open = Request(
             method=method,
             target=event.target.decode("latin-1"),
             headers=headers,
-            keep_alive=_keeps_alive(headers, version_1_0=version_1_0),
+            keep_alive=_keeps_alive(headers, version_1_0=version_1_0) and not upgrade,
             version_1_0=version_1_0,
-            upgrade=asks_for_websocket(method, headers),
+            upgrade=upgrade,
         )
         self._ready.append(self._open)
 

@@ -95,13 +95,14 @@ class HttptoolsParser:
         version_1_0 = parser.get_http_version() == "1.0"
         self._in_head = False
         check_head(method=method, headers=headers, version_1_0=version_1_0)
+        upgrade = b"upgrade" in headers and asks_for_websocket(method, headers)
         self._open = Request(
             method=method,
             target=self._target.decode("latin-1"),
             headers=headers,
-            keep_alive=parser.should_keep_alive(),
+            keep_alive=parser.should_keep_alive() and not upgrade,
             version_1_0=version_1_0,
-            upgrade=b"upgrade" in headers and asks_for_websocket(method, headers),
+            upgrade=upgrade,
         )
         self._ready.append(self._open)
 

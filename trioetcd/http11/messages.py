@@ -86,7 +86,7 @@ class Request:
         self.headers = headers
         self.keep_alive = keep_alive
         self.version_1_0 = version_1_0
-        self.upgrade = upgrade  # a GET that asks for the WebSocket protocol
+        self.upgrade = upgrade  # a GET that asks for the WebSocket protocol; nothing follows it on the connection
         self.body: bytes | None = None
         self.parts: list[bytes] = []  # arrived and not yet read; at most one receive's worth
         self.complete = False  # the last byte of the body has arrived

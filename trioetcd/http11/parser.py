@@ -48,8 +48,11 @@ def make_parser(engine: Engine, *, head_bytes_max: int) -> RequestParser:
 
 def check_head(*, method: str, headers: Headers, version_1_0: bool) -> None:
     """Raise BadRequest for what both engines let pass and Go's server does not."""
-    if b"host" not in headers and not version_1_0:
+    host = headers.get(b"host")
+    if host is None and not version_1_0:
         raise BadRequest(400, "missing required Host header")
+    if host is not None and b"," in host:
+        raise BadRequest(400, "too many Host headers")
     if method == "CONNECT":
         raise BadRequest(400, "this is no proxy: CONNECT is not served")
 

@@ -67,6 +67,7 @@ class ServerConnection:
         self._watcher: _DepartureWatch | None = None
         self._receiving = False
         self._received_bytes = 0
+        self._detached = False
 
     # -- requests
 
@@ -186,7 +187,7 @@ class ServerConnection:
     @property
     def phase(self) -> Phase:
         """What the connection is doing. A new one counts as awaiting its first head."""
-        if self._request is not None:
+        if self._request is not None or self._detached:
             return Phase.BUSY
         return Phase.HEAD if not self.requests_served or self._parser.in_head or self._unread else Phase.IDLE
 
@@ -211,6 +212,7 @@ class ServerConnection:
         """Give the stream away, as if the present request had not been read: for the WebSocket handshake."""
         request = self._present()
         self._request = None
+        self._detached = True
         self._last = True
         return ReplayStream(self._stream, first=request.head_bytes() + self._parser.leftover)
 

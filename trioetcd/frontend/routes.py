@@ -1,0 +1,138 @@
+"""THE TABLE: every path that is served, and what etcd's mux says to those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol
+
+from trioetcd.api.services import RPCS, Rpc
+from trioetcd.frontend.heads import TEXT, Cors, Head
+from trioetcd.frontend.member import FrontendMember, Services
+from trioetcd.frontend.pages import get_pages, metrics_page
+from trioetcd.frontend.paths import BadPathError, clean_path, decode_path, location, redirect_body
+from trioetcd.frontend.v3_http import ErrorHeads, UnaryHandler, message_bytes_max
+from trioetcd.frontend.v3_stream import StreamHandler
+from trioetcd.frontend.websocket import WebSocketHandler
+from trioetcd.http11 import BadRequest, HeaderList, Request, ServerConnection
+from trioetcd.node.service.context import CallContext
+
+_HTML: Final[HeaderList] = ((b"Content-Type", b"text/html; charset=utf-8"),)
+
+
+class Handler(Protocol):
+    """What answers a request."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it ends when the client wants, not by itself."""
+        ...
+
+    async def handle(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> None:
+        """Answer it whole."""
+        ...
+
+
+class Route(NamedTuple):
+    """One row. `methods` is empty when any will do; `allow` is the Allow field of the refusal of another one."""
+
+    handler: Handler
+    methods: frozenset[str]
+    allow: bytes = b""
+    websocket: bool = False
+
+
+_POST: Final = frozenset({"POST"})
+_GET: Final = frozenset({"GET"})
+_ANY: Final[frozenset[str]] = frozenset()
+
+
+class Fixed:
+    """A handler that always answers the same."""
+
+    is_stream = False
+
+    def __init__(self, cors: Cors, status: int, fields: HeaderList, body: bytes) -> None:
+        self._head = Head(cors, status, fields)
+        self._body = body
+
+    async def handle(self, connection: ServerConnection, request: Request, _: CallContext) -> None:
+        """Answer."""
+        await connection.respond_prepared(self._head.prepared(request.headers), self._body)
+
+
+class Routes:
+    """The table, and the rules for what is not in it."""
+
+    def __init__(self, rows: Mapping[str, Route], *, cors: Cors) -> None:
+        self._rows = dict(rows)
+        self._cors = cors
+        self._preflight = Fixed(cors, 200, (), b"")
+        self._not_found = Fixed(cors, 404, TEXT, b"404 page not found\n")
+        self._not_found_in_gateway = Fixed(cors, 404, TEXT, b"Not Found\n")
+        # A POST on a known path is found by one lookup of the raw target; all else takes the long way.
+        self._posts = {path: row.handler for path, row in self._rows.items() if row.methods == _POST}
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that is served."""
+        return tuple(self._rows)
+
+    def find(self, request: Request) -> Handler:
+        """The handler of a request; always one. Raises BadRequest for a target that is none."""
+        if request.method == "POST":
+            handler = self._posts.get(request.target)
+            if handler is not None:
+                return handler
+        if request.method == "OPTIONS":
+            return self._preflight
+        try:
+            path = decode_path(request.path)
+        except BadPathError as error:
+            raise BadRequest(400) from error
+        if path.startswith("/v3beta/"):
+            path = "/v3/" + path.removeprefix("/v3beta/")
+        return self._find_decoded(request, path)
+
+    def _find_decoded(self, request: Request, path: str) -> Handler:
+        cleaned = clean_path(path)
+        if path == "/v3":
+            cleaned = "/v3/"
+        if cleaned != path:
+            return self._redirect(request, cleaned)
+        row = self._rows.get(path)
+        if row is None:
+            return self._not_found_in_gateway if path.startswith("/v3/") else self._not_found
+        if not row.methods or request.method in row.methods or (row.websocket and request.upgrade):
+            return row.handler
+        allow = ((b"Allow", row.allow),) if row.allow else ()
+        return Fixed(self._cors, 405, (*allow, *TEXT), b"Method Not Allowed\n")
+
+    def _redirect(self, request: Request, path: str) -> Fixed:
+        target = location(path, request.query)
+        fields = ((b"Location", target.encode("ascii")),)
+        if request.method in {"GET", "HEAD"}:
+            return Fixed(self._cors, 301, (*_HTML, *fields), redirect_body(target))
+        return Fixed(self._cors, 301, fields, b"")
+
+
+def build_routes(*, member: FrontendMember, max_request_bytes: int, cors: Cors | None = None) -> Routes:
+    """The table of one member: its RPCs, and the pages beside them."""
+    cors = cors or Cors()
+    rows = {path: Route(page, _GET, b"GET") for path, page in get_pages(member, cors).items()}
+    rows["/metrics"] = Route(metrics_page(member, cors), _ANY)
+    errors = ErrorHeads(cors)
+    for rpc in RPCS:
+        row = _rpc_route(rpc, member.services, cors, errors, max_request_bytes)
+        rows.update(dict.fromkeys(rpc.http_paths, row))
+    return Routes(rows, cors=cors)
+
+
+def _rpc_route(rpc: Rpc, services: Services, cors: Cors, errors: ErrorHeads, max_request_bytes: int) -> Route:
+    if rpc.client_streaming or rpc.server_streaming:
+        stream = StreamHandler(
+            rpc=rpc, services=services, cors=cors, errors=errors, max_request_bytes=max_request_bytes
+        )
+        handler = WebSocketHandler(stream, cors=cors, message_bytes_max=2 * message_bytes_max(max_request_bytes))
+        return Route(handler, _POST, websocket=True)
+    unary = UnaryHandler(rpc=rpc, services=services, cors=cors, errors=errors, max_request_bytes=max_request_bytes)
+    return Route(unary, _POST)

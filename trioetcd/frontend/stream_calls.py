@@ -1,0 +1,155 @@
+"""What a stream does, whichever wire it runs over: requests in, lines out. There are three shapes, by what the RPC is.
+
+Watch              `watch.open(context)` gives a session; requests go to it, its deliveries become lines
+LeaseKeepAlive     every request is answered by one line; the end of the requests ends the stream
+Snapshot, Observe  one request; an async iterator of responses becomes lines
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import Any, Final, Protocol
+
+import trio
+
+from trioetcd.api.json_codec import encode, encode_stream_result
+from trioetcd.api.services import Rpc
+from trioetcd.frontend.member import Services
+from trioetcd.frontend.v3_http import find_service, method_name
+from trioetcd.frontend.watch_lines import watch_line
+from trioetcd.node.service.context import CallContext
+from trioetcd.node.service.watch import WatchSession
+
+_REQUESTS_AHEAD_MAX: Final = 16
+"""Requests of a keep-alive stream that wait for their answer before the reading of more waits too."""
+
+
+class Call(Protocol):
+    """One stream under way."""
+
+    async def handle(self, request: Any) -> None:
+        """Take a request."""
+        ...
+
+    def finish_requests(self) -> None:
+        """No more requests come."""
+        ...
+
+    async def next_line(self) -> bytes | None:
+        """Wait for the next answer, newline included; None at the end. Raises ApiError."""
+        ...
+
+
+OpenCall = Callable[[CallContext], AbstractAsyncContextManager[Call]]
+_AnswerMethod = Callable[[Any, CallContext], Awaitable[object]]
+_ManyAnswersMethod = Callable[[Any, CallContext], AsyncGenerator[object, None]]
+
+
+def find_call(rpc: Rpc, services: Services) -> OpenCall | None:
+    """How calls of a streaming RPC are opened; None when no service serves it."""
+    service = find_service(services, rpc)
+    if rpc.name == "Watch":
+        open_session = getattr(service, "open", None)
+        return None if open_session is None else _watch_opener(open_session)
+    method = getattr(service, method_name(rpc), None)
+    if method is None:
+        return None
+    return _answer_opener(method) if rpc.client_streaming else _many_answers_opener(method)
+
+
+def _watch_opener(open_session: Callable[[CallContext], AbstractAsyncContextManager[WatchSession]]) -> OpenCall:
+    @asynccontextmanager
+    async def open_call(context: CallContext) -> AsyncIterator[Call]:
+        async with open_session(context) as session:
+            yield _WatchCall(session)
+
+    return open_call
+
+
+class _WatchCall:
+    def __init__(self, session: WatchSession) -> None:
+        self._session = session
+        self._received = trio.Event()
+
+    async def handle(self, request: Any) -> None:
+        # Answers are queued without bound, so a client that asks and does not read is read from no more.
+        while not self._session.takes_more:
+            self._received = trio.Event()
+            await self._received.wait()
+        self._session.handle(request)
+
+    def finish_requests(self) -> None:
+        """The end of the requests does not end a watch."""
+
+    async def next_line(self) -> bytes | None:
+        message = await self._session.receive()
+        self._received.set()
+        return watch_line(message)
+
+
+def _answer_opener(method: _AnswerMethod) -> OpenCall:
+    @asynccontextmanager
+    async def open_call(context: CallContext) -> AsyncIterator[Call]:
+        yield _AnswerCall(method, context)
+
+    return open_call
+
+
+class _AnswerCall:
+    def __init__(self, method: _AnswerMethod, context: CallContext) -> None:
+        self._method = method
+        self._context = context
+        self._sender, self._receiver = trio.open_memory_channel[Any](_REQUESTS_AHEAD_MAX)
+
+    async def handle(self, request: Any) -> None:
+        await self._sender.send(request)
+
+    def finish_requests(self) -> None:
+        self._sender.close()
+
+    async def next_line(self) -> bytes | None:
+        try:
+            request = await self._receiver.receive()
+        except trio.EndOfChannel:
+            return None
+        return encode_stream_result(encode(await self._method(request, self._context)))
+
+
+def _many_answers_opener(method: _ManyAnswersMethod) -> OpenCall:
+    @asynccontextmanager
+    async def open_call(context: CallContext) -> AsyncIterator[Call]:
+        call = _ManyAnswersCall(method, context)
+        try:
+            yield call
+        finally:
+            await call.aclose()
+
+    return open_call
+
+
+class _ManyAnswersCall:
+    def __init__(self, method: _ManyAnswersMethod, context: CallContext) -> None:
+        self._method = method
+        self._context = context
+        self._asked = trio.Event()
+        self._answers: AsyncGenerator[object, None] | None = None
+
+    async def handle(self, request: Any) -> None:
+        if self._answers is None:  # whatever follows the one request is ignored, as by the gateway
+            self._answers = self._method(request, self._context)
+            self._asked.set()
+
+    def finish_requests(self) -> None:
+        """The request has come before its end."""
+
+    async def next_line(self) -> bytes | None:
+        await self._asked.wait()
+        assert self._answers is not None
+        answer = await anext(self._answers, None)
+        return None if answer is None else encode_stream_result(encode(answer))
+
+    async def aclose(self) -> None:
+        if self._answers is not None:
+            async with aclosing(self._answers):
+                return

@@ -1,0 +1,121 @@
+"""Unary RPCs over HTTP/JSON, as etcd's gateway answers them: decode, call one service method, encode."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+import trio
+
+from trioetcd.api.errors import HTTP_STATUS, ApiError, Code
+from trioetcd.api.json_codec import JsonError, decode, encode, encode_unary_error
+from trioetcd.api.services import Rpc
+from trioetcd.frontend.heads import GRPC_JSON, JSON, Cors, Head
+from trioetcd.frontend.member import Services
+from trioetcd.frontend.metadata import call_context, timeout_seconds
+from trioetcd.http11 import BodyTooLarge, Request, ServerConnection
+from trioetcd.node.service.context import CallContext
+
+GRPC_OVERHEAD_BYTES: Final = 512 * 1024
+"""etcd's: how much more than `--max-request-bytes` its gRPC server takes before it refuses a message unseen."""
+
+UnaryMethod = Callable[[Any, CallContext], Awaitable[object]]
+_WORD_BOUNDARY: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def find_service(services: Services, rpc: Rpc) -> object | None:
+    """The service that serves an RPC; None when it is not built."""
+    name = rpc.service.rpartition(".")[2].lower()
+    service: object | None = getattr(services, name)
+    return service
+
+
+def method_name(rpc: Rpc) -> str:
+    """The name of an RPC's method on its service: `LeaseGrant` is `lease_grant`, `HashKV` is `hash_kv`."""
+    return _WORD_BOUNDARY.sub("_", rpc.name).lower()
+
+
+def unimplemented(rpc: Rpc) -> ApiError:
+    """The refusal of an RPC that no service serves."""
+    return ApiError(Code.UNIMPLEMENTED, f"unknown method {rpc.name} for service {rpc.service}")
+
+
+def message_bytes_max(max_request_bytes: int) -> int:
+    """The largest message, in protobuf's size of it."""
+    return max_request_bytes + GRPC_OVERHEAD_BYTES
+
+
+def message_too_large(size: int, max_request_bytes: int) -> ApiError:
+    """What etcd's gRPC server says to a message above its limit."""
+    limit = message_bytes_max(max_request_bytes)
+    return ApiError(Code.RESOURCE_EXHAUSTED, f"grpc: received message larger than max ({size} vs. {limit})")
+
+
+class ErrorHeads:
+    """The heads of error responses, one a status."""
+
+    def __init__(self, cors: Cors) -> None:
+        self._heads = {status: Head(cors, status, JSON) for status in set(HTTP_STATUS.values())}
+
+    @property
+    def ok(self) -> Head:
+        """The head of an answer that no service made: a stream that ended before its first line."""
+        return self._heads[HTTPStatus.OK.value]
+
+    def of(self, error: ApiError) -> Head:
+        """The head of the response that tells an error."""
+        return self._heads[HTTP_STATUS[error.code]]
+
+
+class UnaryHandler:
+    """The handler of one unary RPC; its method is looked up once, here."""
+
+    is_stream = False
+
+    def __init__(self, *, rpc: Rpc, services: Services, cors: Cors, errors: ErrorHeads, max_request_bytes: int) -> None:
+        self._rpc = rpc
+        self._request_class = rpc.request
+        self._method: UnaryMethod | None = getattr(find_service(services, rpc), method_name(rpc), None)
+        self._head = Head(cors, 200, GRPC_JSON)
+        self._errors = errors
+        self._max_request_bytes = max_request_bytes
+        # JSON holds bytes as base64, a third longer; the rest leaves room for fields and space.
+        self._body_bytes_max = 2 * message_bytes_max(max_request_bytes)
+
+    async def handle(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> None:
+        """Answer one request. Raises what `ServerConnection` raises when the client is gone."""
+        headers = request.headers
+        try:
+            timeout = timeout_seconds(headers)
+            body = request.body
+            if body is None:
+                body = await connection.read_body(self._body_bytes_max)
+            message: object = decode(self._request_class, body)
+            if self._method is None:
+                raise unimplemented(self._rpc)
+            context = call_context(headers, anonymous)
+            if timeout is None:
+                response = await self._method(message, context)
+            else:
+                response = await self._call_with_timeout(self._method, message, context, timeout)
+        except JsonError as error:
+            await self._answer_error(connection, request, ApiError(Code.INVALID_ARGUMENT, str(error)))
+        except ApiError as error:
+            await self._answer_error(connection, request, error)
+        except BodyTooLarge as error:
+            await self._answer_error(connection, request, message_too_large(error.size, self._max_request_bytes))
+        else:
+            await connection.respond_prepared(self._head.prepared(headers), encode(response))
+
+    async def _answer_error(self, connection: ServerConnection, request: Request, error: ApiError) -> None:
+        head = self._errors.of(error).prepared(request.headers)
+        await connection.respond_prepared(head, encode_unary_error(error))
+
+    @staticmethod
+    async def _call_with_timeout(method: UnaryMethod, message: object, context: CallContext, seconds: float) -> object:
+        with trio.move_on_at(trio.current_time() + seconds):
+            await trio.lowlevel.checkpoint()  # a deadline that has passed refuses also what would not have waited
+            return await method(message, context)
+        raise ApiError(Code.DEADLINE_EXCEEDED, "context deadline exceeded")
