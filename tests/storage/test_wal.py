@@ -131,14 +131,16 @@ def test_a_marker_that_is_not_there_or_of_another_term_is_refused() -> None:
         WriteAheadLog.open(fs=fs, directory=WAL, start=WalSnapshot(5, 2))
 
 
-def test_a_marker_above_the_commit_does_not_count() -> None:
+def test_a_marker_raises_a_commit_that_lags_behind_it_and_one_above_the_commit_does_not_count() -> None:
     fs = MemoryFileSystem()
     log = created(fs)
     log.append(HardState(1, 1, 3), entries(1, 5))
-    log.save_snapshot(WalSnapshot(9, 2))
+    log.save_snapshot(WalSnapshot(5, 1))
+    assert read_markers(fs, WAL) == [START, WalSnapshot(5, 1)]
+    _, contents = WriteAheadLog.open(fs=fs, directory=WAL, start=WalSnapshot(5, 1))
+    assert contents.hard_state == HardState(1, 1, 5)
+    log.append(HardState(1, 1, 4), [])
     assert read_markers(fs, WAL) == [START]
-    log.append(HardState(2, 0, 9), [])
-    assert read_markers(fs, WAL) == [START, WalSnapshot(9, 2)]
 
 
 def test_a_snapshot_from_the_leader_replaces_the_log_that_was_there() -> None:

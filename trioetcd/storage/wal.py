@@ -181,9 +181,12 @@ class WriteAheadLog:
     def save_snapshot(self, snapshot: WalSnapshot, *, hard_state: HardState | None = None) -> None:
         """Write the marker of a snapshot whose file is durable, and sync it.
 
-        One that came from the leader takes its hard state along: its commit is beyond the log until the marker is
-        there, and the marker does not count before that commit is. In one record neither is without the other.
+        What a snapshot stands for is committed, and a marker counts only if the log says so; on the other side a commit
+        beyond the log's end is refused. So the two are one record: one that came from the leader takes its hard state
+        along, and for any other the newest hard state is raised to the marker if it lags behind.
         """
+        if hard_state is None and self._hard_state.commit < snapshot.index:
+            hard_state = self._hard_state._replace(commit=snapshot.index)
         self._write(RecordType.MARKER, pack((snapshot, hard_state)))
         self._last_index = max(self._last_index, snapshot.index)
         if hard_state is not None:
