@@ -34,7 +34,7 @@ def production_environment(config: MemberConfig, *, log: Logger) -> Environment:
 
     return Environment(
         filesystem=filesystem,
-        engine_folder=LevelEngineFolder(filesystem=filesystem, directory=config.data_dir / "member"),
+        engine_folder=LevelEngineFolder(filesystem=filesystem, directory=config.data_dir / "member", log=log),
         network=TcpNetwork(),
         dialer=TcpDialer(),
         random=Random(),  # noqa: S311 # spreads elections and IDs; no secret comes of it

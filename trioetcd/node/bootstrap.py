@@ -27,7 +27,7 @@ from trioetcd.node.protocols import PeerInfo
 from trioetcd.raft import encode_conf_change
 from trioetcd.raft.types import ConfChange, ConfChangeType, Entry, EntryType, HardState, SnapshotMetadata
 from trioetcd.storage.engine import Engine, EngineDamage
-from trioetcd.storage.filesystem import DirectoryInUse
+from trioetcd.storage.filesystem import DirectoryInUse, DiskFailure
 from trioetcd.storage.machine import StateMachine
 from trioetcd.storage.members import Member, compute_cluster_id, compute_member_id, encode_member_context
 from trioetcd.storage.raft_log import RaftLog
@@ -63,7 +63,7 @@ def recover(config: MemberConfig, environment: Environment) -> Iterator[Recovere
     with ExitStack() as stack:
         try:
             recovered = _recover(config, environment, stack)
-        except (DirectoryInUse, EngineDamage, WalDamage) as error:
+        except (DirectoryInUse, DiskFailure, EngineDamage, OSError, WalDamage) as error:
             raise StartRefused(str(error)) from error
         yield recovered
 

@@ -112,8 +112,8 @@ class Snapshotter:
     def save_received(self, metadata: SnapshotMetadata, hard_state: HardState) -> None:
         """The core took a received snapshot: record that, so that a restart finds it."""
         self._files.save(metadata)
-        self._wal.append(hard_state, ())
-        self._wal.save_snapshot(WalSnapshot(metadata.index, metadata.term, metadata.conf_state))
+        marker = WalSnapshot(metadata.index, metadata.term, metadata.conf_state)
+        self._wal.save_snapshot(marker, hard_state=hard_state)
         self._last_index = metadata.index
 
     def install(self, metadata: SnapshotMetadata) -> None:

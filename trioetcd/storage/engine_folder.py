@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
+from trioetcd.log import Logger
 from trioetcd.storage.engine import Engine, LevelEngine
 from trioetcd.storage.engine_transfer import EngineReceiver
 from trioetcd.storage.filesystem import FileSystem
@@ -58,9 +59,10 @@ class EngineFolder(Protocol):
 class LevelEngineFolder:
     """Engines in folders of a real file system."""
 
-    def __init__(self, *, directory: Path, filesystem: FileSystem) -> None:
+    def __init__(self, *, directory: Path, filesystem: FileSystem, log: Logger) -> None:
         self._directory = directory
         self._filesystem = filesystem
+        self._log = log
         self._current = directory / "db"
         self._old = directory / "db.old"
 
@@ -70,7 +72,15 @@ class LevelEngineFolder:
 
     def open(self, *, create: bool) -> Engine:
         """Open the engine in use; raises `EngineDamage` for what cannot be trusted, and for one that is not there."""
-        return LevelEngine.open(self._current, create=create)
+        engine = LevelEngine.open(self._current, create=create)
+        if (cut := engine.cut) is not None:
+            self._log.warning(
+                "cut off the end of the database's log, left by a crash; the write-ahead log has it",
+                file=str(cut.file),
+                offset=cut.offset,
+                what=cut.what,
+            )
+        return engine
 
     def receive(self, index: int) -> Receiver:
         """Start an engine aside. What an earlier attempt left there is removed."""
