@@ -87,7 +87,7 @@ class Generator:
         """Mostly readable, now and then compacted or in the future."""
         return f"$REV{self._random.choice((0, -1, -2, -3, -5, -9, -40, 1)):+d}"
 
-    def _flags(self, **probabilities: float) -> dict[str, bool]:
+    def _flags(self, **probabilities: float) -> dict[str, Any]:
         return {name: True for name, probability in probabilities.items() if self._chance(probability)}
 
     def _put_options(self) -> dict[str, Any]:

@@ -46,7 +46,15 @@ TARGETS: dict[str, tuple[str, Any, Any, Any]] = {
     "LEASE": ("lease", "0", "-1", "5"),
 }
 RESULTS = ("EQUAL", "GREATER", "LESS", "NOT_EQUAL")
-SEEN = {"success": (op_get("t1", keys_only=True),), "failure": (op_get("w1", keys_only=True),)}
+ABSENT: tuple[tuple[str, dict[str, Any]], ...] = tuple(
+    (f"{target} {result} {'zero' if zero else 'one'}", compare(target, result, "nokey", **{field: value}))
+    for target, (field, *_) in TARGETS.items()
+    for result in RESULTS
+    for zero in (True, False)
+    for value in [{True: "", False: "z"}[zero] if target == "VALUE" else int(not zero)]
+)
+
+SEEN: dict[str, Any] = {"success": (op_get("t1", keys_only=True),), "failure": (op_get("w1", keys_only=True),)}
 
 
 def nested(*body: Any, **branches: Any) -> dict[str, Any]:
@@ -70,13 +78,7 @@ COMPARE = (
         for result in RESULTS
         for position, which in ((1, "equal"), (2, "lower"), (3, "higher"))
     ),
-    *(
-        case(f"missing key, {target} {result} {'zero' if zero else 'one'}",
-             txn(compare(target, result, "nokey", **{TARGETS[target][0]: ("" if target == "VALUE" else 0) if zero else ("z" if target == "VALUE" else 1)})))
-        for target in TARGETS
-        for result in RESULTS
-        for zero in (True, False)
-    ),
+    *(case(f"missing key, {name}", txn(absent)) for name, absent in ABSENT),
     *(
         case(f"range w, {target} {result}", txn(compare(target, result, "w", "x", **{TARGETS[target][0]: "a" if target == "VALUE" else 1})))
         for target in TARGETS

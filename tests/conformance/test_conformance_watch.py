@@ -15,6 +15,7 @@ from tests.conformance.cases import (
     Quiet,
     Raw,
     Send,
+    Step,
     Take,
     b64,
     case,
@@ -59,7 +60,7 @@ def stop(number: int = 0) -> dict[str, object]:
     return {"cancel_request": {"watch_id": number}}
 
 
-PROGRESS = {"progress_request": {}}
+PROGRESS: dict[str, object] = {"progress_request": {}}
 CHANGES = (put("w1", "a"), EVENT, put("w1", "b"), EVENT, delete("w1"), EVENT)
 
 LIVE = (
@@ -184,7 +185,7 @@ ONE_BODY = (
     case("hasleader", Open((watch("w1"),), headers={"Grpc-Metadata-hasleader": "true"}), CREATED, put("w1"), EVENT),
 )
 
-FRAGMENTS = (
+FRAGMENTS: tuple[Step, ...] = (
     *(put(f"frag{number}", "x" * 700_000) for number in range(4)),
     Open((watch("frag", "frah", start_revision="$REV-3"),)),
     Take(2),
