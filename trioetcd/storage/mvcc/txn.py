@@ -45,9 +45,7 @@ class Chosen(NamedTuple):
 def apply_txn(store: Versions, leases: Leases, request: m.TxnRequest) -> m.TxnResponse:
     """Run a transaction and commit it. Raises what refuses it; then nothing has changed."""
     chosen = _choose(store, request)
-    for op in _flattened(chosen):
-        if op.request_put is not None:
-            _check_put(store, leases, op.request_put)
+    _check_puts(store, leases, chosen)
     _check_ranges(store, chosen)
     response = _run(store, chosen)
     response.header = m.ResponseHeader(revision=store.commit())
@@ -121,10 +119,24 @@ def _flattened(chosen: Chosen) -> Iterator[m.RequestOp]:
             yield from _flattened(next(nested))
 
 
-def _check_put(store: Versions, leases: Leases, put: m.PutRequest) -> None:
-    if (put.ignore_value or put.ignore_lease) and not store.index.newest(put.key):
-        raise ApiError.of(ErrorKind.KEY_NOT_FOUND)
-    leases.check(put.lease)
+def _check_puts(store: Versions, leases: Leases, chosen: Chosen) -> None:
+    """Refuse puts that keep what is not there, or that name a lease that is not there.
+
+    A key is not there either when the transaction itself has deleted it by then (which crashes etcd 3.5).
+    """
+    deleted: list[tuple[bytes, bytes | None]] = []
+    for op in _flattened(chosen):
+        if op.request_delete_range is not None:
+            gone = op.request_delete_range
+            deleted.append((gone.key, end_of(gone.range_end or gone.key + b"\0")))
+        put = op.request_put
+        if put is None:
+            continue
+        if put.ignore_value or put.ignore_lease:
+            is_deleted = any(start <= put.key and (end is None or put.key < end) for start, end in deleted)
+            if is_deleted or not store.index.newest(put.key):
+                raise ApiError.of(ErrorKind.KEY_NOT_FOUND)
+        leases.check(put.lease)
 
 
 def _check_ranges(store: Versions, chosen: Chosen) -> None:

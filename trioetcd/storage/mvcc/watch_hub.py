@@ -225,6 +225,11 @@ class WatchHub:
         self._progress_owed[stream] = None
         self._answer_progress()
 
+    def notify_progress(self) -> None:
+        """Let every stream tell the watchers that asked for it, and were idle, how far they are."""
+        for stream in self._streams:
+            stream.notify_progress()
+
     def _answer_progress(self) -> None:
         for stream in [one for one in self._progress_owed if one.is_up_to_date]:
             del self._progress_owed[stream]

@@ -64,6 +64,9 @@ class Receiver(Protocol):
     def push(self, delivery: WatchDelivery) -> None:
         """Queue something to send."""
 
+    def notify_progress(self) -> None:
+        """Tell the idle watchers that asked for it how far they are."""
+
     def push_events(self, watcher: Watcher, events: Sequence[SharedEvent], revision: int) -> None:
         """Queue events of one watcher; `revision` is the store's."""
 
