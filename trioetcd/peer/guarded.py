@@ -11,7 +11,7 @@ SEND_SLICE_BYTES = 256 * 1024
 """A deadline is for a slice, so that a large frame on a slow line is late only when the line stands still."""
 
 
-class GuardedStream(trio.abc.Stream):
+class GuardedStream(trio.abc.HalfCloseableStream):
     """A stream on which silence is a failure: `receive_seconds` without a byte, or `send_seconds` without a slice sent.
 
     It then raises `trio.BrokenResourceError`, as if the network had said so, and `failure` tells why. `on_end`, when
@@ -76,6 +76,13 @@ class GuardedStream(trio.abc.Stream):
     async def wait_send_all_might_not_block(self) -> None:
         """As of any stream."""
         await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        """Tell the other side that nothing more comes, where the stream below can."""
+        if isinstance(self._stream, trio.abc.HalfCloseableStream):
+            await self._stream.send_eof()
+        else:
+            await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
         """Close at once: no handshake is waited for, so that a dead peer cannot hold up a shutdown."""

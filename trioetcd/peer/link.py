@@ -55,14 +55,13 @@ class Link:
         self.rtt_seconds: float | None = None
         self.clock_difference_seconds: float | None = None
         self._dialer = dialer
-        self._urls = tuple(urls)
-        self._next_url = 0
+        self._known_urls = tuple(urls)
+        self._urls = self._known_urls  # in the order of trying: what last worked is first
 
     def update_urls(self, urls: Sequence[str]) -> None:
         """Reach the peer at these URLs from the next connection on."""
-        if tuple(urls) != self._urls:
-            self._urls = tuple(urls)
-            self._next_url = 0
+        if tuple(urls) != self._known_urls:
+            self._known_urls = self._urls = tuple(urls)
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -73,17 +72,22 @@ class Link:
         """A stream to the peer, and the name of its host; raises `PeerFailure`, and then the next URL is next."""
         if not self._urls:
             raise PeerFailure("it has no peer URLs")
-        url = self._urls[self._next_url % len(self._urls)]
+        url = self._urls[0]
         try:
             with trio.fail_after(DIAL_SECONDS):
                 stream = await self._dialer.dial(url)
         except trio.TooSlowError:
-            self._next_url += 1
+            self._put_last(url)
             raise PeerFailure(f"{url} did not answer within {DIAL_SECONDS:g} s") from None
         except (OSError, trio.BrokenResourceError) as error:
-            self._next_url += 1
+            self._put_last(url)
             raise PeerFailure(f"{url} cannot be reached: {describe(error)}") from error
         return GuardedStream(stream, receive_seconds=receive_seconds, send_seconds=IO_SECONDS), urlsplit(url).netloc
+
+    def _put_last(self, url: str) -> None:
+        # Only if it is still first: several tasks may have failed at it together.
+        if self._urls and self._urls[0] == url:
+            self._urls = (*self._urls[1:], url)
 
     @asynccontextmanager
     async def connection(self, *, receive_seconds: float = IO_SECONDS) -> AsyncIterator[ClientConnection]:

@@ -156,6 +156,7 @@ class PeerListener:
                 await connection.respond(answer.status, (*answer.headers, *self._own_headers), answer.body)
         except BadRequest as error:
             await connection.refuse(error)
+        await connection.aclose()  # lets a sender whose body was not wanted read the answer
 
     async def _serve(self, request: Request, connection: ServerConnection, stream: GuardedStream) -> Answer | None:
         route, rest = self._find(request.path)
