@@ -13,7 +13,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_server_stream
 
 from trioetcd.api.errors import ApiError
 from trioetcd.api.json_codec import encode_stream_error, encode_unary_error
@@ -22,6 +22,7 @@ from trioetcd.frontend.v3_stream import StreamHandler
 from trioetcd.http11 import ClientGone, Headers, Request, ServerConnection
 from trioetcd.node.service.context import CallContext
 
+_HANDSHAKE_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 2.0
 """How long the closing handshake may take."""
 
@@ -91,14 +92,22 @@ class WebSocketHandler:
 
     async def _serve(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> None:
         context = CallContext(token=_token(request.headers), remote=anonymous.remote)
-        async with trio.open_nursery() as nursery:
-            proposal = await wrap_server_stream(nursery, connection.detach(), max_message_size=self._message_bytes_max)
+        stream = connection.detach()
+        try:
+            async with trio.open_nursery() as nursery:
+                await self._serve_stream(nursery, stream, context)
+                nursery.cancel_scope.cancel()
+        except* (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.TooSlowError):
+            await trio.lowlevel.checkpoint()  # the client is gone, or never spoke WebSocket
+
+    async def _serve_stream(self, nursery: trio.Nursery, stream: trio.abc.Stream, context: CallContext) -> None:
+        with trio.fail_after(_HANDSHAKE_SECONDS):
+            proposal = await wrap_server_stream(nursery, stream, max_message_size=self._message_bytes_max)
             bearer = "Bearer" if "Bearer" in proposal.proposed_subprotocols else None
             websocket = await proposal.accept(subprotocol=bearer)
-            await self._stream.serve(WebSocketWire(websocket), context, None)
-            with trio.move_on_after(_CLOSE_SECONDS):
-                await websocket.aclose()
-            nursery.cancel_scope.cancel()
+        await self._stream.serve(WebSocketWire(websocket), context, None)
+        with trio.move_on_after(_CLOSE_SECONDS):
+            await websocket.aclose()
 
 
 def _is_handshake(headers: Headers) -> bool:

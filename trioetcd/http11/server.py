@@ -341,6 +341,8 @@ class _DepartureWatch:
             with self._scope:
                 await self._connection.wait_departure()
                 self._on_departure.cancel()
+        except trio.ClosedResourceError:
+            return  # the connection was closed by its own task
         finally:
             self._done.set()
 
