@@ -18,6 +18,8 @@ from trioetcd.raft import (
     MessageType,
     ProposalDropped,
     RaftInvariantError,
+    Snapshot,
+    SnapshotMetadata,
     StateType,
 )
 from trioetcd.raft.confchange import Changer, check_invariants, restore
@@ -188,6 +190,16 @@ def test_change_that_does_not_follow_stops_the_member_when_it_is_applied() -> No
     member = TestMember(1, ConfState(voters=(1,)))
     with pytest.raises(RaftInvariantError, match=r"does not follow from voters=\(1\): removed all voters"):
         member.node.apply_conf_change(ConfChange(REMOVE, 1))
+
+
+def test_change_that_is_applied_after_a_snapshot_came_is_part_of_it() -> None:
+    member = TestMember(2, ConfState((1, 2, 3)))
+    ahead = ConfState((1, 2), learners=(3,))
+    snapshot = Snapshot(SnapshotMetadata(ahead, 9, 1))
+    member.node.step(Message(MessageType.SNAP, to=2, from_=1, term=1, snapshot=snapshot))
+    assert member.node.apply_conf_change(ConfChange(REMOVE, 3)) == ahead
+    member.work()
+    assert member.node.apply_conf_change(ConfChange(REMOVE, 3)) == ConfState((1, 2))
 
 
 def test_malformed_change_of_another_member_is_refused_before_anything_happens() -> None:

@@ -9,6 +9,7 @@ from trioetcd.raft import (
     NO_LIMIT,
     ConfState,
     Entry,
+    HardState,
     MemoryStorage,
     Message,
     MessageType,
@@ -395,8 +396,16 @@ def test_restart_goes_on_from_what_was_saved() -> None:
 def test_storage_that_lost_entries_is_found_out_at_the_start() -> None:
     storage = MemoryStorage()
     storage.set_hard_state(storage.initial_state()[0]._replace(term=1, commit=5))
-    with pytest.raises(RaftInvariantError, match=r"commit index 5 is out of range \[0, 0\]"):
+    with pytest.raises(RaftInvariantError, match="commit index 5 lies after the last index 0"):
         TestMember(1, THREE, storage=storage, applied=0)
+
+
+def test_commit_index_that_was_not_synced_may_lie_before_the_snapshot() -> None:
+    storage = MemoryStorage()
+    storage.apply_snapshot(Snapshot(SnapshotMetadata(THREE, 9, 2)))
+    storage.set_hard_state(HardState(2, 1, 7))
+    member = TestMember(1, THREE, storage=storage, applied=9)
+    assert (member.core.log.committed, member.core.term, member.core.vote) == (9, 2, 1)
 
 
 def test_unlimited_and_limited_pages_of_stored_and_unsaved_entries() -> None:

@@ -148,12 +148,16 @@ class Core:
         return own is not None and not own.is_learner and self.log.unstable.snapshot is None
 
     def load(self, hard_state: HardState) -> None:
-        """Go on from what was saved."""
-        if not self.log.committed <= hard_state.commit <= self.log.last_index():
+        """Go on from what was saved.
+
+        The saved commit index may lie before the snapshot, for it is saved without a sync; what a snapshot stands for
+        is committed all the same.
+        """
+        if hard_state.commit > self.log.last_index():
             raise RaftInvariantError(
-                f"the saved commit index {hard_state.commit} is out of range "
-                f"[{self.log.committed}, {self.log.last_index()}]: the log lost entries that were saved"
+                f"the saved commit index {hard_state.commit} lies after the last index {self.log.last_index()}: "
+                f"the log lost entries that were saved"
             )
-        self.log.committed = hard_state.commit
+        self.log.commit_to(hard_state.commit)
         self.term = hard_state.term
         self.vote = hard_state.vote

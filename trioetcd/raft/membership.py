@@ -11,7 +11,13 @@ from trioetcd.raft.types import NO_NODE, ConfChangeV2, ConfState, StateType
 
 
 def apply_conf_change(core: Core, change: ConfChangeV2) -> ConfState:
-    """Make the change that was committed; it must follow from the active configuration."""
+    """Make the change that was committed; it must follow from the active configuration.
+
+    While a snapshot is on its way into storage, its configuration is active already, and whatever is still being
+    applied lies before it: such a change is part of it.
+    """
+    if core.log.unstable.snapshot is not None:
+        return core.tracker.configuration.conf_state()
     try:
         configuration, progress = Changer.of(core.tracker, core.log.last_index()).change(change)
     except ConfChangeRefused as refused:

@@ -130,7 +130,8 @@ class RawNode:
         """Make a committed change the active configuration, and return that as snapshots store it.
 
         Call it for every change when it is applied, before `advance`; one that the state machine refuses is applied
-        with no member in it. Raises `RaftInvariantError` if it does not follow from the active configuration.
+        with no member in it. Raises `RaftInvariantError` if it does not follow from the active configuration. If a
+        snapshot came meanwhile, what is returned is the configuration of that one, which is active already.
         """
         return membership.apply_conf_change(self._core, as_v2(change))
 
