@@ -1,0 +1,279 @@
+"""The state machine: one write a batch, refusals that change nothing, leases, alarms, what survives a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from trioetcd.api import messages as m
+from trioetcd.api.errors import ApiError, ErrorKind
+from trioetcd.raft.types import ConfState
+from trioetcd.storage.internal_ops import ClusterVersionSet, MemberAttributes
+from trioetcd.storage.machine import AppliedPosition, Committed, Outcome, StateMachine
+from trioetcd.storage.memory_engine import MemoryEngine
+from trioetcd.storage.requests import Proposal, RaftRequest
+
+
+class CountingEngine(MemoryEngine):
+    """Knows what was written to it, and how."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[tuple[int, bool]] = []
+
+    def write(self, batch: Sequence[tuple[bytes, bytes | None]], /, *, sync: bool = False) -> None:
+        self.writes.append((len(batch), sync))
+        super().write(batch, sync=sync)
+
+
+def entry(machine: StateMachine, *ops: object) -> Committed:
+    index = machine.applied.index + 1
+    return Committed(index, 1, Proposal(index, tuple(RaftRequest(op) for op in ops)))
+
+
+def do(machine: StateMachine, *ops: object) -> list[object]:
+    [outcome] = machine.apply([entry(machine, *ops)])
+    return list(outcome.results)
+
+
+def put(key: bytes, value: bytes = b"v", lease: int = 0) -> m.PutRequest:
+    return m.PutRequest(key=key, value=value, lease=lease)
+
+
+def revisions(results: Sequence[object]) -> list[int]:
+    return [result.header.revision for result in results]  # type: ignore[attr-defined]  # responses have headers
+
+
+@pytest.fixture
+def engine() -> CountingEngine:
+    return CountingEngine()
+
+
+@pytest.fixture
+def machine(engine: CountingEngine) -> StateMachine:
+    return StateMachine.open(engine=engine)
+
+
+def of(kind: ErrorKind) -> ApiError:
+    return ApiError.of(kind)
+
+
+def test_a_batch_of_entries_is_one_write(machine: StateMachine, engine: CountingEngine) -> None:
+    proposals = [Proposal(10, (RaftRequest(put(b"a")), RaftRequest(put(b"a")))), None, Proposal(12, ())]
+    batch = [Committed(index, 1, proposal) for index, proposal in enumerate(proposals, 1)]
+    outcomes = machine.apply(batch)
+    assert [outcome.proposal_id for outcome in outcomes] == [10, 12]
+    assert revisions(outcomes[0].results) == [2, 3]
+    assert outcomes[1] == Outcome(12, ())
+    assert engine.writes == [(3, False)]  # two versions, and the position
+    assert machine.applied == AppliedPosition(3, 1, ConfState())
+
+
+def test_requests_of_one_batch_see_each_other(machine: StateMachine) -> None:
+    get = m.TxnRequest(success=[m.RequestOp(request_range=m.RangeRequest(key=b"a"))])
+    results = do(machine, put(b"a", b"1"), m.PutRequest(key=b"a", ignore_value=True), m.DeleteRangeRequest(b"a"), get)
+    assert revisions(results) == [2, 3, 4, 4]
+    assert machine.store.range(m.RangeRequest(key=b"a", revision=3)).kvs == [m.KeyValue(b"a", 2, 3, 2, b"1", 0)]
+
+
+def test_entries_must_follow_each_other(machine: StateMachine) -> None:
+    with pytest.raises(AssertionError, match="entry 2 of term 1 was given to apply after entry 0"):
+        machine.apply([Committed(2, 1, None)])
+
+
+def test_a_refused_transaction_changes_nothing(machine: StateMachine) -> None:
+    digest = machine.digest()
+    good = m.RequestOp(request_put=put(b"good"))
+    for bad, kind in (
+        (m.RequestOp(request_put=put(b"x", lease=77)), ErrorKind.LEASE_NOT_FOUND),
+        (m.RequestOp(request_put=m.PutRequest(key=b"x", ignore_value=True)), ErrorKind.KEY_NOT_FOUND),
+        (m.RequestOp(request_range=m.RangeRequest(key=b"x", revision=2)), ErrorKind.FUTURE_REV),
+        (m.RequestOp(request_txn=m.TxnRequest(success=[m.RequestOp(request_put=put(b"x", lease=7))])),
+         ErrorKind.LEASE_NOT_FOUND),
+    ):  # fmt: skip
+        assert do(machine, m.TxnRequest(success=[good, bad])) == [of(kind)]
+    assert machine.digest() == digest
+    assert machine.store.revision == 1
+
+
+def test_a_put_that_keeps_what_its_own_transaction_deleted_is_refused(machine: StateMachine) -> None:
+    do(machine, put(b"k"))
+    ops = [
+        m.RequestOp(request_delete_range=m.DeleteRangeRequest(key=b"a", range_end=b"\0")),
+        m.RequestOp(request_put=m.PutRequest(key=b"k", ignore_value=True)),
+    ]
+    assert do(machine, m.TxnRequest(success=ops)) == [of(ErrorKind.KEY_NOT_FOUND)]
+    assert revisions(do(machine, m.TxnRequest(success=ops[::-1]))) == [3]
+
+
+def test_nested_guards_do_not_see_what_the_outer_branch_writes(machine: StateMachine) -> None:
+    inner = m.TxnRequest(
+        compare=[m.Compare(key=b"k", target=m.CompareTarget.VERSION, version=0)],
+        success=[m.RequestOp(request_range=m.RangeRequest(key=b"k"))],
+    )
+    [response] = do(machine, m.TxnRequest(success=[m.RequestOp(request_put=put(b"k")), m.RequestOp(request_txn=inner)]))
+    assert isinstance(response, m.TxnResponse)
+    nested = response.responses[1].response_txn
+    assert nested is not None
+    assert nested.header == m.ResponseHeader()
+    assert nested.succeeded
+    assert nested.responses[0].response_range == m.RangeResponse(
+        m.ResponseHeader(revision=2), [m.KeyValue(b"k", 2, 2, 1, b"v", 0)], False, 1
+    )
+
+
+def test_a_lease_takes_its_keys_with_it_in_one_revision(machine: StateMachine, engine: CountingEngine) -> None:
+    assert do(machine, put(b"a", lease=5)) == [of(ErrorKind.LEASE_NOT_FOUND)]
+    granted, *_ = do(machine, m.LeaseGrantRequest(ID=5, TTL=10), put(b"b", lease=5), put(b"a", lease=5))
+    assert granted == m.LeaseGrantResponse(header=m.ResponseHeader(revision=1), ID=5, TTL=10)
+    do(machine, put(b"c", lease=5), put(b"c"))  # attached, and detached by the next put
+    do(machine, put(b"d", lease=5), m.DeleteRangeRequest(key=b"d"), put(b"d"))
+    do(machine, m.PutRequest(key=b"a", value=b"2", ignore_lease=True))
+    machine = StateMachine.open(engine=engine)
+    lease = machine.leases.find(5)
+    assert lease is not None
+    assert set(lease.keys) == {b"a", b"b"}
+    before = machine.store.revision
+    assert revisions(do(machine, m.LeaseRevokeRequest(ID=5))) == [before + 1]
+    told = machine.store.records(before + 1, before + 1)
+    assert [raw[36:] for _, raw in told] == [b"a", b"b"]
+    assert machine.store.range(m.RangeRequest(key=b"\0", range_end=b"\0", keys_only=True)).count == 2
+    assert do(machine, m.LeaseRevokeRequest(ID=5)) == [of(ErrorKind.LEASE_NOT_FOUND)]
+
+
+def test_what_leases_refuse(machine: StateMachine) -> None:
+    do(machine, m.LeaseGrantRequest(ID=-5, TTL=10))
+    assert do(
+        machine,
+        m.LeaseGrantRequest(ID=-5, TTL=10),
+        m.LeaseGrantRequest(ID=0, TTL=10),
+        m.LeaseGrantRequest(ID=6, TTL=9_000_000_001),
+    ) == [of(ErrorKind.LEASE_EXIST), of(ErrorKind.LEASE_NOT_FOUND), of(ErrorKind.LEASE_TTL_TOO_LARGE)]
+
+
+def test_leases_survive_with_ids_of_all_sizes(machine: StateMachine, engine: CountingEngine) -> None:
+    ids = (-5, 1, 2**63 - 1, -(2**63))
+    do(machine, *(m.LeaseGrantRequest(ID=one, TTL=60) for one in ids))
+    checkpoints = [m.LeaseCheckpoint(ID=1, remaining_TTL=30), m.LeaseCheckpoint(ID=99, remaining_TTL=1)]
+    do(machine, m.LeaseCheckpointRequest(checkpoints=checkpoints))
+    again = StateMachine.open(engine=engine)
+    assert set(again.leases.all) == set(ids)
+    assert again.leases.all[1].remaining_ttl_seconds == 30
+    assert again.digest() == machine.digest()
+
+
+def test_grants_and_revocations_are_told(machine: StateMachine) -> None:
+    told: list[tuple[str, int]] = []
+    machine.leases.on_granted = lambda lease: told.append(("granted", lease.id))
+    machine.leases.on_revoked = lambda lease: told.append(("revoked", lease.id))
+    do(machine, m.LeaseGrantRequest(ID=5, TTL=10), m.LeaseRevokeRequest(ID=5))
+    assert told == [("granted", 5), ("revoked", 5)]
+
+
+def alarm(action: m.AlarmAction, kind: m.AlarmType, member_id: int = 0) -> m.AlarmRequest:
+    return m.AlarmRequest(action=action, alarm=kind, memberID=member_id)
+
+
+GET, ACTIVATE, DEACTIVATE = m.AlarmAction
+NONE, NOSPACE, CORRUPT = m.AlarmType
+
+
+def raised(result: object) -> list[tuple[int, int]]:
+    assert isinstance(result, m.AlarmResponse)
+    return [(one.memberID, one.alarm) for one in result.alarms]
+
+
+def test_alarms_are_raised_listed_and_taken_back(machine: StateMachine, engine: CountingEngine) -> None:
+    steps = [
+        (alarm(ACTIVATE, NOSPACE), [(0, NOSPACE)]),
+        (alarm(ACTIVATE, CORRUPT, 77), [(77, CORRUPT)]),
+        (alarm(ACTIVATE, NONE), []),
+        (alarm(GET, NONE), [(0, NOSPACE), (77, CORRUPT)]),
+        (alarm(GET, CORRUPT), [(77, CORRUPT)]),
+        (alarm(DEACTIVATE, CORRUPT), []),
+        (alarm(DEACTIVATE, CORRUPT, 77), [(77, CORRUPT)]),
+        (alarm(DEACTIVATE, CORRUPT, 77), []),
+    ]
+    for request, expected in steps:
+        [result] = do(machine, request)
+        assert raised(result) == expected
+    again = StateMachine.open(engine=engine)
+    assert again.alarms.no_space
+    assert not again.alarms.corrupt
+
+
+def test_a_full_cluster_grows_no_more(machine: StateMachine) -> None:
+    do(machine, put(b"k"), m.LeaseGrantRequest(ID=1, TTL=9), alarm(ACTIVATE, NOSPACE))
+    nested = m.RequestOp(request_txn=m.TxnRequest(failure=[m.RequestOp(request_put=put(b"x"))]))
+    refused = [put(b"x"), m.LeaseGrantRequest(ID=2, TTL=9), m.TxnRequest(success=[nested])]
+    assert do(machine, *refused) == [of(ErrorKind.NO_SPACE)] * 3
+    delete = m.DeleteRangeRequest(key=b"k")
+    served = [delete, m.TxnRequest(success=[m.RequestOp(request_delete_range=delete)]), m.LeaseRevokeRequest(ID=1)]
+    assert revisions(do(machine, *served, m.CompactionRequest(revision=3))) == [3, 3, 3, 3]
+
+
+def test_a_corrupt_cluster_changes_no_more(machine: StateMachine) -> None:
+    do(machine, put(b"k"), alarm(ACTIVATE, CORRUPT))
+    refused = [
+        put(b"x"),
+        m.DeleteRangeRequest(key=b"k"),
+        m.TxnRequest(),
+        m.CompactionRequest(revision=1),
+        m.LeaseGrantRequest(ID=2, TTL=9),
+        m.LeaseRevokeRequest(ID=2),
+    ]
+    assert do(machine, *refused) == [of(ErrorKind.CORRUPT)] * len(refused)
+    assert machine.store.range(m.RangeRequest(key=b"k")).count == 1
+
+
+def test_members_tell_of_themselves(machine: StateMachine) -> None:
+    assert do(machine, MemberAttributes(member_id=1, name="n"), ClusterVersionSet(version="3.5.0")) == [None, None]
+    assert machine.members.cluster_version == "3.5.0"
+
+
+def test_the_barrier_is_a_synced_write(machine: StateMachine, engine: CountingEngine) -> None:
+    do(machine, put(b"k"))
+    machine.durable_barrier()
+    assert engine.writes[-1] == (1, True)
+
+
+def test_a_view_is_of_one_position(machine: StateMachine) -> None:
+    do(machine, put(b"k"))
+    position, view = machine.view()
+    do(machine, put(b"k", b"later"))
+    with view:
+        copy = MemoryEngine()
+        copy.write(list(view.range(b"", None)))
+    assert position.index == 1
+    other = StateMachine.open(engine=copy)
+    assert other.applied == position
+    assert other.store.range(m.RangeRequest(key=b"k")).kvs[0].value == b"v"
+
+
+def test_a_reloaded_machine_goes_on_where_the_engine_is(machine: StateMachine) -> None:
+    ahead = StateMachine.open(engine=MemoryEngine())
+    do(ahead, put(b"a"), put(b"b"))
+    do(ahead, put(b"c"))
+    machine.reload(ahead._engine)  # as when a snapshot is installed
+    assert machine.applied == ahead.applied
+    assert machine.digest() == ahead.digest()
+    assert revisions(do(machine, put(b"d"))) == [5]
+
+
+def test_an_interrupted_compaction_goes_on_after_a_restart(machine: StateMachine, engine: CountingEngine) -> None:
+    for key in (b"a", b"b", b"c"):
+        do(machine, put(key), put(key))
+    do(machine, m.DeleteRangeRequest(key=b"a", range_end=b"\0"))
+    do(machine, m.CompactionRequest(revision=8))
+    assert machine.store.compaction.step(2)
+    hash_before = machine.store.hash_kv()
+    again = StateMachine.open(engine=engine)
+    assert again.store.compaction.is_pending
+    assert again.store.hash_kv() == hash_before
+    while again.store.compaction.step(1):
+        pass
+    assert again.store.hash_kv() == hash_before
+    assert again.store.revision == 8  # the tombstones at the compact revision are there; the rest is gone
+    assert len(list(again.store.records(0, 8))) == 3
+    assert StateMachine.open(engine=engine).store.revision == 8
