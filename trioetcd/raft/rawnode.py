@@ -261,7 +261,11 @@ class RawNode:
         return (), core.messages + after
 
     def advance(self, ready: Ready) -> None:
-        """The Ready that came last is done: saved, sent and applied. Synchronous storage only."""
+        """The Ready that came last is done: saved, sent and applied. Synchronous storage only.
+
+        Normal entries may be applied later, in order. Configuration changes may not: the rule that one change is made
+        at a time (thesis 4.1), and that nobody campaigns with one unmade, rests on `apply_conf_change` coming first.
+        """
         if ready is not self._accepted:
             raise RaftInvariantError(
                 "advance() got another Ready than ready() returned last, or storage is asynchronous"
