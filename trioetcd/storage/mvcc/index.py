@@ -5,15 +5,15 @@ that have any. Two sorted lists hold the keys: those that live now, and those wh
 the common questions (the newest revision of a key, the number of keys in a range now) never look at history, and a
 compaction looks only at keys that have something to remove.
 
-Keys and numbers are no containers, so a large index costs the cyclic garbage collector nothing. Measured with
-1,000,000 keys of 20 bytes and one revision each: 165 bytes a key, values not counted.
+Keys and numbers are no containers, so a large index costs the cyclic garbage collector little. Measured with 1,000,000
+keys of 20 bytes and one revision each: 154 bytes a key, 3 s to build, 2.8 us to add a revision.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from heapq import merge
+from itertools import chain
 
 from sortedcontainers import SortedList
 
@@ -83,35 +83,40 @@ class KeyIndex:
 
     def count_live(self, key: bytes, end: bytes | None) -> int:
         """How many keys of the range live now; costs no walk."""
-        low, high = self._bounds(key, end)
+        low, high = _bounds(self._live, key, end)
         return high - low
 
     def live(self, key: bytes, end: bytes | None, limit: int = 0) -> list[bytes]:
         """The keys of the range that live now, in order; at most `limit` if that is not 0."""
-        low, high = self._bounds(key, end)
+        low, high = _bounds(self._live, key, end)
         if limit:
             high = min(high, low + limit)
         return list(self._live.islice(low, high))
 
-    def _bounds(self, key: bytes, end: bytes | None) -> tuple[int, int]:
-        low = self._live.bisect_left(key)
-        high = len(self._live) if end is None else self._live.bisect_left(end)
-        return low, max(low, high)
+    def lived(self, key: bytes, end: bytes | None, main: int) -> list[int]:
+        """The revisions that the keys of the range had at main revision `main`, in the order of keys.
 
-    def lived(self, key: bytes, end: bytes | None, main: int) -> Iterator[int]:
-        """The revisions that the keys of the range had at main revision `main`, in the order of keys."""
-        if end is not None and end <= key:
-            return
-        inclusive = (True, False)
-        keys = merge(self._live.irange(key, end, inclusive), self._dead.irange(key, end, inclusive))
+        A walk over the range: 0.2 us a key.
+        """
+        keys = [*self._live.islice(*_bounds(self._live, key, end))]
+        dead = [*self._dead.islice(*_bounds(self._dead, key, end))]
+        if dead:
+            keys += dead
+            keys.sort()  # two runs in order, which is what the sort is best at
+        newest, earlier = self._newest, self._earlier
+        first_after = main + 1 << MAIN_SHIFT
+        revs: list[int] = []
         for one in keys:
-            rev = self.at(one, main)
-            if rev:
-                yield rev
+            rev = newest[one]
+            if rev >= first_after:
+                rev = self._last_up_to(earlier.get(one, ()), main)
+            if rev and not rev & TOMBSTONE:
+                revs.append(rev)
+        return revs
 
     def any_lived(self, main: int) -> bool:
         """Whether any key at all had a value at main revision `main`."""
-        return next(self.lived(b"", None, main), NO_REVISION) != NO_REVISION
+        return any(self.at(one, main) for one in chain(self._live, self._dead))
 
     # -- compaction
 
@@ -173,3 +178,10 @@ class KeyIndex:
     def live_revisions(self) -> Iterator[tuple[bytes, int]]:
         """Every key that lives now with its revision, in order."""
         return ((key, self._newest[key]) for key in self._live)
+
+
+def _bounds(keys: SortedList, key: bytes, end: bytes | None) -> tuple[int, int]:
+    """The places of a range's keys in a sorted list."""
+    low: int = keys.bisect_left(key)
+    high: int = len(keys) if end is None else keys.bisect_left(end)
+    return low, max(low, high)

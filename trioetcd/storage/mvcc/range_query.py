@@ -73,7 +73,7 @@ def _count(store: Versions, request: m.RangeRequest, at: int) -> int:
     end = end_of(request.range_end)
     if at <= 0:
         return store.index.count_live(request.key, end)
-    return sum(1 for _ in store.index.lived(request.key, end, at))
+    return len(store.index.lived(request.key, end, at))
 
 
 def _gather(store: Versions, request: m.RangeRequest, at: int, limit: int) -> tuple[int, list[m.KeyValue]]:
@@ -84,7 +84,7 @@ def _gather(store: Versions, request: m.RangeRequest, at: int, limit: int) -> tu
     if at <= 0:
         keys = index.live(request.key, end, limit)
         return index.count_live(request.key, end), [load(index.newest(key)) for key in keys]
-    revs = list(index.lived(request.key, end, at))
+    revs = index.lived(request.key, end, at)
     return len(revs), [load(rev) for rev in (revs[:limit] if limit else revs)]
 
 
