@@ -82,14 +82,18 @@ class Handler:
     def process(self, messages: Sequence[Message]) -> None:
         self.received += messages
         self.bursts.append(len(messages))
-        self.arrived.set()
-        self.arrived = trio.Event()
+        self._arrived()
 
     def report_unreachable(self, member_id: int) -> None:
         self.unreachable.append(member_id)
 
     def report_snapshot(self, member_id: int, *, ok: bool) -> None:
         self.snapshots.append((member_id, ok))
+        self._arrived()
+
+    def _arrived(self) -> None:
+        self.arrived.set()
+        self.arrived = trio.Event()
 
     def is_removed(self, member_id: int) -> bool:
         return member_id in self.removed
@@ -244,3 +248,8 @@ def start_cluster() -> partial[Cluster]:
 @pytest.fixture
 async def cluster(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock) -> Cluster:
     return Cluster(nursery)
+
+
+@pytest.fixture
+def new_handler() -> Callable[[set[int]], Handler]:
+    return Handler

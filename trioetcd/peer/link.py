@@ -116,7 +116,12 @@ class Link:
     def refused(self, refusal: PeerRefused) -> PeerRefused:
         """Act on a refusal: being removed concerns the whole member. Returns it, to be raised."""
         if refusal.says_removed:
-            self.log.error("this member was removed from the cluster, says a peer", reason=refusal.reason)
+            if (held_back := self.throttle.admit(("removed", self.peer_id))) is not None:
+                self.log.error(
+                    "a peer says that this member was removed from the cluster",
+                    reason=refusal.reason,
+                    held_back=held_back,
+                )
             self.handler.removed_by(self.peer_id)
         return refusal
 

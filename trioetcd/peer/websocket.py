@@ -21,7 +21,8 @@ from trioetcd.peer.errors import PeerFailure, PeerRefused
 from trioetcd.peer.framing import FRAME_BYTES_MAX
 from trioetcd.peer.guarded import GuardedStream
 
-HANDSHAKE_SECONDS: Final = 5.0
+HANDSHAKE_SECONDS: Final = 7.0
+"""Above what a stream bears of silence, which gives the better reason; this is for those who send byte by byte."""
 _RECEIVE_BYTES: Final = 64 * 1024
 _REASON_BYTES_MAX: Final = 200
 
@@ -62,6 +63,7 @@ class FrameStream:
 
 
 Use = Callable[[FrameStream], Awaitable[None]]
+Open = Callable[[trio.Nursery], Awaitable[WebSocketConnection]]
 
 
 async def run_client_stream(stream: GuardedStream, *, host: str, target: str, headers: HeaderList, use: Use) -> None:
@@ -83,7 +85,7 @@ async def run_client_stream(stream: GuardedStream, *, host: str, target: str, he
         )
         return connection
 
-    await _run(stream, open_client, use)
+    await _Session(stream, use).run(open_client)
 
 
 async def run_server_stream(stream: GuardedStream, *, headers: HeaderList, use: Use) -> None:
@@ -99,28 +101,53 @@ async def run_server_stream(stream: GuardedStream, *, headers: HeaderList, use: 
         connection: WebSocketConnection = await request.accept(extra_headers=list(headers))
         return connection
 
-    await _run(stream, open_server, use)
+    await _Session(stream, use).run(open_server)
 
 
-async def _run(
-    stream: GuardedStream, open_connection: Callable[[trio.Nursery], Awaitable[WebSocketConnection]], use: Use
-) -> None:
-    failure: PeerFailure | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            connection = await _within_handshake(stream, open_connection(nursery))
-            await use(FrameStream(connection, stream))
-            nursery.cancel_scope.cancel()
-    except* ConnectionRejected as group:
-        failure = _refusal(group)
-    except* PeerFailure as group:
-        failure = _first(group, PeerFailure)
-    except* _LOST as group:
-        failure = failure or _failure(group.exceptions[0], stream)
-    finally:
-        await trio.aclose_forcefully(stream)
-    if failure is not None:
-        raise failure
+class _Session:
+    """One connection: the library's reading task, and beside it what uses the frames.
+
+    They are kept apart by a nursery each, so that the errors of the one are never taken for those of the other.
+    """
+
+    def __init__(self, stream: GuardedStream, use: Use) -> None:
+        self._stream = stream
+        self._use = use
+        self._failure: PeerFailure | None = None
+
+    async def run(self, open_connection: Open) -> None:
+        """See `run_client_stream`."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read, open_connection, nursery)
+        except* PeerFailure as group:
+            self._failed(_first(group, PeerFailure))
+        finally:
+            await trio.aclose_forcefully(self._stream)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _read(self, open_connection: Open, session: trio.Nursery) -> None:
+        """Run the library. It ends by itself when the connection does, and `use` then reads what is left."""
+        try:
+            async with trio.open_nursery() as library:
+                connection = await _within_handshake(self._stream, open_connection(library))
+                session.start_soon(self._serve, connection, session)
+        except* ConnectionRejected as group:
+            self._failed(_refusal(_first(group, ConnectionRejected)))
+        except* PeerFailure as group:
+            self._failed(_first(group, PeerFailure))
+        except* Exception as group:  # noqa: BLE001 # the library alone runs here, and only on the peer's bytes; it lets through what h11 and wsproto raise
+            self._failed(_failure(_first(group, Exception), self._stream))
+        if self._failure is not None:
+            session.cancel_scope.cancel()
+
+    async def _serve(self, connection: WebSocketConnection, session: trio.Nursery) -> None:
+        await self._use(FrameStream(connection, self._stream))
+        session.cancel_scope.cancel()
+
+    def _failed(self, failure: PeerFailure) -> None:
+        self._failure = self._failure or failure
 
 
 async def _within_handshake(stream: GuardedStream, handshake: Awaitable[_T]) -> _T:
@@ -134,14 +161,13 @@ async def _within_handshake(stream: GuardedStream, handshake: Awaitable[_T]) -> 
     raise PeerFailure(f"the WebSocket handshake did not succeed: {reason}")
 
 
-def _refusal(group: BaseExceptionGroup[ConnectionRejected]) -> PeerRefused:
-    rejected = _first(group, ConnectionRejected)
+def _refusal(rejected: ConnectionRejected) -> PeerRefused:
     body = bytes(rejected.body or b"")[:_REASON_BYTES_MAX]
     return PeerRefused(rejected.status_code, body.decode("utf-8", "replace").strip())
 
 
 def _failure(error: BaseException, stream: GuardedStream) -> PeerFailure:
-    reason = stream.failure or f"the connection was lost ({error})"
+    reason = stream.failure or f"the connection was lost ({type(error).__name__}: {error})"
     return PeerFailure(reason)
 
 
