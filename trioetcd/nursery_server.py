@@ -54,9 +54,9 @@ async def run_member(
     *,
     environment: Environment,
     stop: trio.Event,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[MemberView] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run one member until `stop` is set or it is removed from its cluster; `started()` when it serves clients.
+    """Run one member until `stop` is set or it is removed from its cluster; `started(view)` when it serves clients.
 
     Raises `StartRefused` and `OSError` for a start that an operator must put right, and whatever a task raises.
     Cancelling it ends everything at once, without a handover; the files are closed all the same.
@@ -119,7 +119,7 @@ class _Tree:
         metrics = Metrics(source=measures, durations=durations)
         return MemberView(parts=self._parts, services=self._services, metrics_text=metrics.text)
 
-    async def run(self, stop: trio.Event, task_status: trio.TaskStatus[None]) -> None:
+    async def run(self, stop: trio.Event, task_status: trio.TaskStatus[MemberView]) -> None:
         """Start level by level, each when the one around it is up; end them in the opposite order."""
         parts = self._parts
         peer_listeners = await self._environment.network.listen(self._config.listen_peer_urls)
@@ -199,7 +199,7 @@ class _Tree:
         )
 
     async def _serve_clients(
-        self, listeners: Sequence[Listener], stop: trio.Event, task_status: trio.TaskStatus[None]
+        self, listeners: Sequence[Listener], stop: trio.Event, task_status: trio.TaskStatus[MemberView]
     ) -> None:
         """Serve until the stop, or until this member is removed; then give requests in flight a moment."""
         config = self._config
@@ -213,7 +213,7 @@ class _Tree:
         async with trio.open_nursery() as clients:
             await clients.start(listener.run)
             self._log.info("ready to serve client requests", urls=join_urls(config.listen_client_urls))
-            task_status.started()
+            task_status.started(self._view)
             await self._wait_for_end(stop)
             listener.stop(grace_seconds=GRACE_SECONDS)
 

@@ -143,7 +143,12 @@ def _make_log(
     own = next(one for one in members if sorted(one.peer_urls) == own_urls)
     cluster_id = compute_cluster_id([one.id for one in members])
     metadata: bytes = msgpack.packb((own.id, cluster_id))
-    wal = WriteAheadLog.create(fs=environment.filesystem, directory=config.wal_directory, metadata=metadata)
+    wal = WriteAheadLog.create(
+        fs=environment.filesystem,
+        directory=config.wal_directory,
+        metadata=metadata,
+        segment_bytes=environment.wal_segment_bytes,
+    )
     return wal, WalContents(metadata, HardState(), []), SnapshotMetadata()
 
 

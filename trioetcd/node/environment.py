@@ -17,6 +17,7 @@ from trioetcd.config import Url
 from trioetcd.log import Logger
 from trioetcd.storage.engine_folder import EngineFolder
 from trioetcd.storage.filesystem import FileSystem
+from trioetcd.storage.wal_segment import SEGMENT_BYTES
 
 
 class Network(Protocol):
@@ -50,3 +51,5 @@ class Environment:
     """A fine clock to measure durations with; may be called in any thread."""
     run_blocking: Callable[[Callable[[], None]], Awaitable[None]]
     log: Logger
+    wal_segment_bytes: int = SEGMENT_BYTES
+    """The size of a segment of a new log."""

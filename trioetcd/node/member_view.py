@@ -17,29 +17,32 @@ _PROBED_KEY = b"health"
 
 
 class MemberView:
-    """A `FrontendMember`: everything that is answered without a service of the API."""
+    """A `FrontendMember`: everything that is answered without a service of the API.
+
+    `parts` is the running member itself, for tests and tools that look into it.
+    """
 
     def __init__(self, *, parts: Parts, services: Services, metrics_text: Callable[[], bytes]) -> None:
-        self._parts = parts
+        self.parts = parts
         self._metrics_text = metrics_text
         self.services = services
 
     def version(self) -> VersionInfo:
         """VersionInfo of this program and of the cluster."""
-        agreed = self._parts.machine.members.cluster_version
+        agreed = self.parts.machine.members.cluster_version
         return VersionInfo(etcdserver=SERVER_VERSION, etcdcluster=agreed or "not_decided", trioetcd=__version__)
 
     def active_alarms(self) -> Sequence[str]:
         """The names of the alarms that stand anywhere in the cluster."""
-        return sorted({m.AlarmType(one.alarm).name for one in self._parts.machine.alarms.get()})
+        return sorted({m.AlarmType(one.alarm).name for one in self.parts.machine.alarms.get()})
 
     def has_leader(self) -> bool:
         """Whether this member knows a leader."""
-        return self._parts.leadership.has_leader
+        return self.parts.leadership.has_leader
 
     def is_learner(self) -> bool:
         """Whether this member does not vote."""
-        return self._parts.membership.is_learner
+        return self.parts.membership.is_learner
 
     async def probe_read(self, *, serializable: bool) -> None:
         """Read one key as a client would; raises `ApiError` when that fails."""
@@ -52,7 +55,7 @@ class MemberView:
 
     def debug_vars(self) -> Mapping[str, object]:
         """What `/debug/vars` shows of the core, under etcd's names."""
-        status = self._parts.raw_node.status()
+        status = self.parts.raw_node.status()
         return {
             "raft.status": {
                 "id": f"{status.id:x}",
@@ -61,7 +64,7 @@ class MemberView:
                 "commit": status.hard_state.commit,
                 "lead": f"{status.soft_state.lead:x}",
                 "raftState": _STATE_NAMES[status.soft_state.state],
-                "applied": self._parts.applier.applied_index,
+                "applied": self.parts.applier.applied_index,
                 "progress": {
                     f"{member:x}": {
                         "match": one.match,

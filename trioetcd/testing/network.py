@@ -55,6 +55,14 @@ class MemoryNetwork:
                 connection.reset()
         self._forget_closed()
 
+    def power_off(self, name: str) -> None:
+        """A host is gone: its connections are reset, and nobody listens at its URLs any more."""
+        for connection in self._connections:
+            if name in connection.hosts:
+                connection.reset()
+        self._forget_closed()
+        self._listeners = {url: listener for url, listener in self._listeners.items() if listener.host != name}
+
     def is_cut(self, a: str, b: str) -> bool:
         """Whether nothing gets from host `a` to host `b`."""
         return (a, b) in self._cut
