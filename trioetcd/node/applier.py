@@ -94,7 +94,7 @@ class Applier:
         if isinstance(head, SnapshotMetadata):
             self._install(head)
             self._queue.popleft()
-        elif head.type is EntryType.NORMAL:
+        elif head.type == EntryType.NORMAL:
             self._apply_run()
         else:
             self._apply_conf_change(self._queue.popleft())  # type: ignore[arg-type] # it is the entry `head`
@@ -104,7 +104,7 @@ class Applier:
         run: list[Committed] = []
         while self._queue and len(run) < SLICE_ENTRIES_MAX:
             entry = self._queue[0]
-            if not isinstance(entry, Entry) or entry.type is not EntryType.NORMAL:
+            if not isinstance(entry, Entry) or entry.type != EntryType.NORMAL:
                 break
             self._queue.popleft()
             run.append(Committed(entry.index, entry.term, self._proposal(entry)))

@@ -26,7 +26,7 @@ from trioetcd.node.protocols import Transport
 from trioetcd.node.reads import ReadLoop
 from trioetcd.node.snapshotting import Snapshotter
 from trioetcd.raft import ProposalDropped, RawNode, Ready, StepPeerNotFound
-from trioetcd.raft.types import HardState, Message
+from trioetcd.raft.types import EntryType, HardState, Message
 from trioetcd.storage.raft_log import RaftLog
 from trioetcd.storage.wal import WriteAheadLog
 
@@ -142,11 +142,26 @@ class RaftDriver:
         await self._save(ready)
         if ready.messages_after_save:
             self._transport.send(ready.messages_after_save)
+        await self._hand_to_applier(ready)
+        self._raw_node.advance(ready)
+
+    async def _hand_to_applier(self, ready: Ready) -> None:
+        """Give the applier what is committed, and wait for what the core must know to be applied.
+
+        The core lets the next configuration change be proposed, and members campaign, by its own applied index, which
+        `advance` moves. So a change of the configuration, or a snapshot that brings one, is really applied by then;
+        normal entries may be applied later.
+        """
+        wait_for = 0
         if ready.snapshot is not None:
             self._applier.install(ready.snapshot.metadata)
+            wait_for = ready.snapshot.metadata.index
         if ready.committed_entries:
             self._applier.submit(ready.committed_entries)
-        self._raw_node.advance(ready)
+            changes = [entry.index for entry in ready.committed_entries if entry.type != EntryType.NORMAL]
+            wait_for = max([wait_for, *changes])
+        if wait_for:
+            await self._applier.wait_applied(wait_for)
 
     async def _save(self, ready: Ready) -> None:
         """Make durable what the rest of the round depends on.
