@@ -27,6 +27,7 @@ from tests.conformance.wire import (
 
 NO_BODY = object()
 QUIET_SECONDS = 0.15
+GO_BUFFER_BYTES = 2048
 Transport = type[BodyStream] | type[WebSocketStream]
 
 
@@ -203,15 +204,24 @@ class Session:
             self.saved["REV"] = match[1].decode()
 
     def take(self, name: str, seconds: float, hide: tuple[str, ...]) -> str:
-        """The next chunk of a stream as comparable text."""
+        """The next message of a stream as comparable text. Of etcd it may come in two chunks (see normalise)."""
+        chunks: list[bytes] = []
         try:
-            data = self.streams[name].take(seconds)
+            while not chunks or not chunks[-1].endswith((b"\n", b"}")) or self._is_cut(chunks):
+                chunks.append(self.streams[name].take(seconds))
+                if not chunks[-1]:
+                    break
         except TimeoutError:
-            return "nothing"
+            if not chunks:
+                return "nothing"
         except PeerClosedError:
-            return "closed"
-        self.note(data)
-        return normalise_body(data, self.server, hide) if data else "end"
+            return "end" if self.transport is WebSocketStream else "closed"
+        self.note(chunks[0])
+        return normalise_body(b"".join(chunks), self.server, hide) if chunks[0] else "end"
+
+    def _is_cut(self, chunks: list[bytes]) -> bool:
+        """Whether Go's buffer has cut the line before its end."""
+        return self.server.kind == "etcd" and len(chunks[-1]) > GO_BUFFER_BYTES and not chunks[-1].endswith(b"\n")
 
     def close(self) -> None:
         """Close what is open."""

@@ -8,6 +8,8 @@
 | order within arrays that a case names  | by random IDs (members), or the order of a Go map (keys of a lease)
 | `Date`                                 | the time of day
 | `Content-Length` or chunks, unary only | Go picks by buffer size; clients read both. The length itself is verified
+| a stream's line above 2 KiB            | Go's buffer cuts it before its newline; ours is one chunk, always
+| close frame of a broken WebSocket      | etcd's proxy drops the connection, ours says goodbye first
 | order of header lines                  | without meaning in HTTP
 
 Revisions are compared as they are: both servers start empty and are given the same requests in the same order.

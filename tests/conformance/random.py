@@ -198,17 +198,21 @@ def history(server: Server) -> list[str]:
         text = ""
         while newest not in text and not text.endswith("nothing"):
             text += observe(Take(seconds=2.0), session)[-1]
+        text = re.sub(r"\]}}\n{\"result\":{\"header\":{[^}]*},\"events\":\[", ",", text)
         return re.sub(r'(?<=[\[,]){("type"|"kv")', r"\n{\1", text.replace("]}}\n", "")).splitlines()[1:]
     finally:
         session.close()
 
 
 def _first_revision(session: Session) -> int:
-    """The oldest revision that can be watched."""
+    """The oldest revision whose events are all there: the one after the compacted.
+
+    At the compacted revision itself, etcd before 3.5.16 loses a delete (its issues 18089 and 19179).
+    """
     observe(Open((watch("nothing", start_revision=1),), stream="probe"), session)
     answers = observe(Take(2, stream="probe", seconds=0.3), session)
     compacted = re.search(r'"compact_revision":"([0-9]+)"', answers[-1])
-    return int(compacted[1]) if compacted else 1
+    return int(compacted[1]) + 1 if compacted else 1
 
 
 def differs(sequence: list[Call], subject: str) -> Difference | None:

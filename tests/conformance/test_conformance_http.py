@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conformance.cases import Call, Case, Raw, b64, case, pipelined, put
+from tests.conformance.cases import NO_BODY, Call, Case, Raw, b64, case, pipelined, put
 from tests.conformance.wire import encode_chunk, encode_request
 
 pytestmark = pytest.mark.conformance
@@ -25,7 +25,8 @@ def chunked(*pieces: bytes, path: str = RANGE, headers: dict[str, str] | None = 
 
 
 METHODS = (
-    *(case(f"{method} on an RPC", Call(RANGE, FOO, method)) for method in ("GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "FOO")),
+    *(case(f"{method} on an RPC", Call(RANGE, FOO, method)) for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FOO")),
+    case("HEAD on an RPC", Call(RANGE, NO_BODY, "HEAD")),
     *(case(f"{method} on the watch", Call("/v3/watch", None, method)) for method in ("GET", "PUT", "HEAD", "OPTIONS")),
     *(case(f"{method} on /version", Call("/version", None, method, hide=("etcdserver", "etcdcluster"))) for method in ("GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE")),
     *(case(f"{method} on /health", Call("/health", None, method)) for method in ("GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE")),

@@ -87,21 +87,27 @@ MAINTENANCE = (
     case("downgrade, cancel", Call("/v3/maintenance/downgrade", {"action": "CANCEL"})),
 )  # fmt: skip
 
+# A change of members that comes right after another is dropped by etcd without a word; a put lets the first one settle.
+SETTLE = put("settle")
+
 CLUSTER = (
-    case("update of nobody", members("update", ID="55", peerURLs=["http://127.0.0.1:31099"])),
-    case("removal of nobody", members("remove", ID="55")),
-    case("removal of the last", SERVER, members("remove", ID="$SELF")),
-    case("promotion of nobody", members("promote", ID="55")),
-    case("promotion of a voter", SERVER, members("promote", ID="$SELF")),
-    case("bad URL", members("add", peerURLs=["127.0.0.1:31095"])),
-    case("no URL", members("add")),
-    case("names in snake case", members("add", peer_urls=["http://127.0.0.1:31095"], is_learner=True)),
+    case("update of nobody", SETTLE, members("update", ID="55", peerURLs=["http://127.0.0.1:31099"])),
+    case("removal of nobody", SETTLE, members("remove", ID="55")),
+    case("removal of the last", SETTLE, SERVER, members("remove", ID="$SELF")),
+    case("promotion of nobody", SETTLE, members("promote", ID="55")),
+    case("promotion of a voter", SETTLE, SERVER, members("promote", ID="$SELF")),
+    case("bad URL", SETTLE, members("add", peerURLs=["127.0.0.1:31095"])),
+    case("no URL", SETTLE, members("add")),
+    case("names in snake case", SETTLE, members("add", peer_urls=["http://127.0.0.1:31095"], is_learner=True)),
     case(
         "a learner comes and goes",
+        SETTLE,
         Call("/v3/cluster/member/add", {"peerURLs": ["http://127.0.0.1:31095"], "isLearner": True}, hide=("ID",), unordered=("members",), save={"LEARNER": "member.ID"}),
         members("add", peerURLs=["http://127.0.0.1:31096"], isLearner=True),
         members("promote", ID="$LEARNER"),
+        SETTLE,
         members("update", ID="$LEARNER", peerURLs=["http://127.0.0.1:31097"]),
+        SETTLE,
         members("remove", ID="$LEARNER"),
         members("remove", ID="$LEARNER"),
     ),

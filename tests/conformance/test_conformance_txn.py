@@ -47,7 +47,7 @@ TARGETS: dict[str, tuple[str, Any, Any, Any]] = {
 }
 RESULTS = ("EQUAL", "GREATER", "LESS", "NOT_EQUAL")
 ABSENT: tuple[tuple[str, dict[str, Any]], ...] = tuple(
-    (f"{target} {result} {'zero' if zero else 'one'}", compare(target, result, "nokey", **{field: value}))
+    (f"{target} {result} {'zero' if zero else 'one'}", compare(target, result, "nokey", None, **{field: value}))
     for target, (field, *_) in TARGETS.items()
     for result in RESULTS
     for zero in (True, False)

@@ -137,6 +137,8 @@ HISTORY = (
     case("compacted, own id", Open((watch("h1", start_revision=2, watch_id=9),)), Take(2)),
     case("compacted, then another on the stream", Open((watch("h1", start_revision=1),)), Take(2), Send(watch("w1")), Take(), put("w1"), EVENT),
     case("compacted, then its cancel", Open((watch("h1", start_revision=1),)), Take(2), Send(stop()), Quiet()),
+    case("compacted, its id again", Open((watch("h1", start_revision=1),)), Take(2), Send(watch("w1", watch_id=0)), Take()),
+    case("compacted, own id again", Open((watch("h1", start_revision=1, watch_id=4),)), Take(2), Send(watch("w1", watch_id=4)), Take(), Send(watch("w1")), Take()),
     case("two from the past", Open((watch("h1", start_revision=6),)), Take(2), Send(watch("h2", start_revision=4)), Take(2)),
     case("zero is now", Open((watch("h1", start_revision=0),)), CREATED, Quiet(), put("h1"), EVENT),
 )  # fmt: skip

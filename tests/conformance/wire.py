@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-READ_SECONDS_MAX = 15.0
+READ_SECONDS_MAX = 5.0
 
 
 class PeerClosedError(ConnectionError):
