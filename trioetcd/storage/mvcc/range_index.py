@@ -10,7 +10,8 @@ Equal ranges share one entry, so that a thousand watchers of one prefix are one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from sortedcontainers import SortedDict
@@ -32,6 +33,9 @@ class RangeIndex(Generic[T]):
         self._bounded: dict[tuple[bytes, bytes], dict[T, None]] = {}
         self._unbounded: SortedDict = SortedDict()  # start: ordered set of members
         self._nodes: list[_Node] = []
+        self._placed: set[tuple[bytes, bytes]] = set()  # what is in _nodes, gone or not
+        self._starts: list[bytes] = []  # of the nodes
+        self._end_max_up_to: list[bytes] = []  # of each node and all before it: most keys are ruled out by one look
         self._recent: dict[tuple[bytes, bytes], None] = {}  # in _bounded, not in _nodes
         self._gone = 0  # in _nodes, not in _bounded
 
@@ -46,9 +50,12 @@ class RangeIndex(Generic[T]):
         members = self._bounded.get((start, end))
         if members is None:
             members = self._bounded[start, end] = {}
-            self._recent[start, end] = None
-            if len(self._recent) > _RECENT_MAX:
-                self._rebuild()
+            if (start, end) in self._placed:
+                self._gone -= 1
+            else:
+                self._recent[start, end] = None
+                if len(self._recent) > _RECENT_MAX:
+                    self._rebuild()
         members[member] = None
 
     def remove(self, start: bytes, end: bytes | None, member: T) -> None:
@@ -70,20 +77,23 @@ class RangeIndex(Generic[T]):
                 if self._gone > _RECENT_MAX + len(self._bounded):
                     self._rebuild()
 
-    def find(self, key: bytes) -> Iterator[T]:
-        """The members whose ranges hold the key. Nothing may be added or removed meanwhile."""
+    def find(self, key: bytes) -> list[T]:
+        """The members whose ranges hold the key."""
+        found: list[T] = []
         for start, end in self._recent:
             if start <= key < end:
-                yield from self._bounded[start, end]
-        if self._nodes:
-            yield from self._find_below(key, 0, len(self._nodes))
+                found += self._bounded[start, end]
+        before = bisect_right(self._starts, key)
+        if before and self._end_max_up_to[before - 1] > key:
+            self._find_in_tree(key, found)
         if self._unbounded:
             for start in self._unbounded.irange(None, key):
-                yield from self._unbounded[start]
+                found += self._unbounded[start]
+        return found
 
-    def _find_below(self, key: bytes, low: int, high: int) -> Iterator[T]:
+    def _find_in_tree(self, key: bytes, found: list[T]) -> None:
         """The nodes in [low, high) are a tree whose root is the middle one."""
-        stack = [(low, high)]
+        stack = [(0, len(self._nodes))]
         while stack:
             low, high = stack.pop()
             if low >= high:
@@ -94,7 +104,7 @@ class RangeIndex(Generic[T]):
                 continue
             if start <= key:
                 if key < end:
-                    yield from self._bounded.get((start, end), ())
+                    found += self._bounded.get((start, end), ())
                 stack.append((middle + 1, high))
             stack.append((low, middle))
 
@@ -103,6 +113,9 @@ class RangeIndex(Generic[T]):
         nodes: list[_Node] = [_Node(start, end, end) for start, end in ranges]
         _set_end_max(nodes, 0, len(nodes))
         self._nodes = nodes
+        self._placed = set(ranges)
+        self._starts = [start for start, _ in ranges]
+        self._end_max_up_to = list(accumulate((end for _, end in ranges), max))
         self._recent.clear()
         self._gone = 0
 

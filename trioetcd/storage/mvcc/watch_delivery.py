@@ -7,11 +7,13 @@ each event is encoded once however many streams send it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from trioetcd.api import messages as m
 
-_EVENT_OVERHEAD_BYTES = 64
+_OVERHEAD_BYTES: Final = 64
+_PUT: Final = int(m.EventType.PUT)
+_DELETE: Final = int(m.EventType.DELETE)
 
 
 class SharedEvent:
@@ -21,31 +23,21 @@ class SharedEvent:
     the change is compacted.
     """
 
-    __slots__ = ("encoded", "encoded_with_prev", "event", "prev_kv")
+    __slots__ = ("encoded", "encoded_with_prev", "event", "kv", "prev_kv", "size_bytes")
 
     def __init__(self, kv: m.KeyValue, prev_kv: m.KeyValue | None) -> None:
-        self.event = m.Event(m.EventType.PUT if kv.create_revision else m.EventType.DELETE, kv)
+        self.kv = kv  # of a deletion, key and mod revision
         self.prev_kv = prev_kv
+        self.event = m.Event(_PUT if kv.create_revision else _DELETE, kv)
         self.encoded: object = None
         self.encoded_with_prev: object = None
-
-    @property
-    def kv(self) -> m.KeyValue:
-        """The version that the change made; of a deletion, key and mod revision."""
-        assert self.event.kv is not None
-        return self.event.kv
+        size = _OVERHEAD_BYTES + len(kv.key) + len(kv.value)
+        self.size_bytes = size if prev_kv is None else size + len(prev_kv.key) + len(prev_kv.value)
 
     @property
     def mod_revision(self) -> int:
         """The revision of the change."""
         return self.kv.mod_revision
-
-    @property
-    def size_bytes(self) -> int:
-        """About what it takes in memory and on the wire."""
-        kv, prev = self.kv, self.prev_kv
-        size = len(kv.key) + len(kv.value) + _EVENT_OVERHEAD_BYTES
-        return size if prev is None else size + len(prev.key) + len(prev.value)
 
     def message(self, *, with_prev: bool) -> m.Event:
         """The event as a watcher is told it."""
@@ -76,7 +68,7 @@ class WatchDelivery(NamedTuple):
     @property
     def size_bytes(self) -> int:
         """About what it takes in memory."""
-        return _EVENT_OVERHEAD_BYTES + sum(event.size_bytes for event in self.events)
+        return _OVERHEAD_BYTES + sum(event.size_bytes for event in self.events)
 
     def response(self, header: m.ResponseHeader) -> m.WatchResponse:
         """The message to send, under a header that has cluster, member and term."""

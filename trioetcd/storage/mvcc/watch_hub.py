@@ -148,7 +148,7 @@ class WatchHub:
 
     # -- the past
 
-    def catch_up(self, limit: int = 1000) -> bool:
+    def catch_up(self, limit: int = 500) -> bool:
         """Serve some unsynced watchers some `limit` changes from the store; return whether more can be done at once.
 
         Watchers whose streams have no room wait; `wake` is called when one has.

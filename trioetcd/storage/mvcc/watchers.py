@@ -45,7 +45,7 @@ class WatchStream:
         self._bytes_max = bytes_max
         self._watchers: dict[int, Watcher] = {}
         self._next_id = 0
-        self._queue: deque[WatchDelivery] = deque()
+        self._queue: deque[tuple[WatchDelivery, int]] = deque()  # with its size in bytes
         self._queued_events = 0  # a delivery without events counts as one
         self._queued_bytes = 0
         hub.add_stream(self)
@@ -120,9 +120,9 @@ class WatchStream:
         if not self._queue:
             return None
         had_room = self.has_room
-        delivery = self._queue.popleft()
+        delivery, size_bytes = self._queue.popleft()
         self._queued_events -= len(delivery.events) or 1
-        self._queued_bytes -= delivery.size_bytes
+        self._queued_bytes -= size_bytes
         if not had_room and self.has_room and self._hub.has_unsynced:
             self._hub.wake()
         return delivery
@@ -184,8 +184,9 @@ class WatchStream:
     def push(self, delivery: WatchDelivery) -> None:
         """Queue something to send."""
         was_empty = not self._queue
-        self._queue.append(delivery)
+        size_bytes = delivery.size_bytes
+        self._queue.append((delivery, size_bytes))
         self._queued_events += len(delivery.events) or 1
-        self._queued_bytes += delivery.size_bytes
+        self._queued_bytes += size_bytes
         if was_empty:
             self._wake()
