@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,66 @@ def test_round_trips(cls: type, data: st.DataObject) -> None:
     assert google.SerializeToString(deterministic=True) == encoded
     # Both spellings of names, integers as strings and as numbers: what another implementation writes, we read.
     assert json_codec.decode(cls, _google_json(google).encode()) == message
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+)
+_WRONG = [m.TxnRequest, m.RangeRequest, m.WatchCreateRequest, m.AlarmRequest, m.StatusResponse]
+
+
+def _with_strangers(value: Any, draw: st.DrawFn) -> Any:
+    """The same JSON with unknown members here and there."""
+    if isinstance(value, list):
+        return [_with_strangers(element, draw) for element in value]
+    if not isinstance(value, dict):
+        return value
+    before = {f"?{name}": draw(_JSON) for name in draw(st.lists(st.text(max_size=3), max_size=2))}
+    known = {name: _with_strangers(member, draw) for name, member in value.items()}
+    return {**before, **known, "\u00e9[": draw(_JSON)}
+
+
+@pytest.mark.parametrize("cls", _WRONG)
+@settings(FAST, max_examples=40)
+@given(data=st.data(), ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
+def test_unknown_members_change_nothing(
+    cls: type, data: st.DataObject, *, ascii_only: bool, indent: int | None
+) -> None:
+    message = data.draw(messages_of(cls))
+    members = _with_strangers(json.loads(json_codec.encode(message)), data.draw)
+    text = json.dumps(members, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
+    assert json_exact.decode(cls, text) == message
+    assert json_codec.decode(cls, text) == message
+    assert json_codec.decode_stream(cls).feed(text + b" garbage")[0] == message
+
+
+def _outcome(decode: Callable[[type, bytes], Any], cls: type, text: bytes) -> object:
+    try:
+        return decode(cls, text)
+    except json_codec.JsonError as error:
+        return error.message
+
+
+@pytest.mark.parametrize("cls", _WRONG)
+@settings(FAST, max_examples=150)
+@given(data=st.data())
+def test_the_compiled_path_accepts_nothing_that_the_exact_one_does_not(cls: type, data: st.DataObject) -> None:
+    names = [name for spec in fields_of(cls) for name in (spec.name, spec.camel_name)]
+    values = st.sampled_from(
+        [0, -0.0, 1, 1.0, "0", "-0", "1", "01", " 1", "1\n", "a", "YQ==", "YQ", "PUT", "NONE", None]
+    )
+    members = data.draw(st.dictionaries(st.sampled_from(names), _JSON | values | st.lists(values, max_size=2)))
+    text = bytearray(json.dumps(members).encode())
+    for _ in range(data.draw(st.integers(0, 2))):
+        position = data.draw(st.integers(0, len(text)))
+        text[position : position + data.draw(st.integers(0, 2))] = data.draw(
+            st.sampled_from(
+                [b"", b"\\", b'"', b"{", b"}", b"[", b"]", b",", b":", b"0", b"-", b" ", b"\xff", b"\n", b"e1"]
+            )
+        )
+    assert _outcome(json_codec.decode, cls, bytes(text)) == _outcome(json_exact.decode, cls, bytes(text))
 
 
 @pytest.mark.parametrize("cls", [m.TxnRequest, m.RangeResponse, m.WatchCreateRequest, m.Compare, m.StatusResponse])

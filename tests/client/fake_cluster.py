@@ -41,19 +41,20 @@ class Call:
 
     async def begin(self) -> m.WatchCreateRequest:
         """Read what a watch asks for, and begin the answer."""
-        decoder = json_codec.decode_stream(m.WatchRequest)
-        requests: list[m.WatchRequest] = []
-        while not requests:
-            requests = decoder.feed(await self._connection.read_chunk())
+        request = await self.read(m.WatchRequest)
         await self._connection.start_stream(200, JSON)
-        assert requests[0].create_request is not None
-        return requests[0].create_request
+        assert request.create_request is not None
+        return request.create_request
 
     async def tell(self, response: m.WatchResponse) -> None:
         await self.send(json_codec.encode_stream_result(json_codec.encode(response)))
 
     async def send(self, data: bytes) -> None:
         await self._connection.send_chunk(data)
+
+    async def wait_departure(self) -> None:
+        await self._connection.wait_departure()
+        raise trio.ClosedResourceError
 
     async def hang_up(self) -> None:
         await self._connection.aclose()

@@ -228,8 +228,7 @@ async def test_the_end_of_the_block_closes_the_connection_and_lets_exceptions_th
     async def handle(call: Call) -> None:
         await call.begin()
         await call.tell(created(1))
-        while await call._connection.read_chunk():  # the server's way to see a client leave
-            pass
+        await call.wait_departure()
 
     async def run(cluster: FakeCluster, client: etcd.Client) -> None:
         with pytest.raises(KeyError):

@@ -5,6 +5,7 @@ Slow and exact. It decides whatever the compiled decoders are not sure of, and w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 from trioetcd.api import go_base64, go_json, go_text
@@ -30,7 +31,23 @@ def decode(cls: type[T], data: bytes) -> T:
     Raises JsonError with the text that etcd answers.
     """
     text = go_json.first_value(data)
-    return cls() if text is None else _message(cls, go_json.parse(text), 0)
+    return cls() if text is None else _message(cls, go_json.parse(text, _SHAPES[cls]), 0)
+
+
+class _Shapes(dict[type, go_json.Shape]):
+    """What is wanted of the JSON of each message: made when the message is first met."""
+
+    def __missing__(self, cls: type) -> go_json.Shape:
+        shape = self[cls] = go_json.Shape()
+        for spec in fields_of(cls):
+            inner = go_json.Shape() if spec.repeated else None
+            if spec.message is not None:
+                inner = self[spec.message()]
+            shape[spec.name.encode()] = shape[spec.camel_name.encode()] = inner
+        return shape
+
+
+_SHAPES: Final = _Shapes()
 
 
 def too_deep() -> JsonError:
@@ -52,7 +69,7 @@ def _message(cls: type[T], raw: Raw, depth: int) -> T:
     values: dict[str, Any] = {}
     chosen: dict[str, str] = {}
     for spec in fields_of(cls):
-        member = raw.members.get(spec.camel_name, raw.members.get(spec.name))
+        member = raw.members.get(spec.camel_name.encode(), raw.members.get(spec.name.encode()))
         if member is None or member.kind == "null":
             continue
         values[spec.name] = _repeated(spec, member, depth) if spec.repeated else _single(spec, member, depth)
@@ -85,7 +102,7 @@ def _single(spec: FieldSpec, raw: Raw, depth: int) -> Any:
             return _integer(WireType.ENUM, raw)
         case _:
             # Go re-reads what stands between the quotes as JSON, whatever it is.
-            bare = go_json.parse(go_json.check(raw.text[1:-1])) if raw.kind == "string" else raw
+            bare = Raw(go_json.check(raw.text[1:-1])) if raw.kind == "string" else raw
             return _integer(spec.wire_type, bare)
 
 
@@ -93,7 +110,7 @@ def _bytes(raw: Raw) -> bytes:
     if raw.kind == "null":
         return b""
     if raw.kind == "array":  # Go's []uint8 is also an array of numbers
-        return bytes([_octet(element) for element in raw.elements])
+        return bytes(_octets(raw.text))
     if raw.kind != "string":
         raise _mismatch(raw.kind, "[]uint8")
     try:
@@ -102,10 +119,20 @@ def _bytes(raw: Raw) -> bytes:
         raise JsonError(str(error)) from None
 
 
-def _octet(raw: Raw) -> int:
-    if raw.kind == "null":
-        return 0
-    return _number(raw, "uint8", 0, 255)
+_OCTETS: Final = {b"null": 0, **{b"%d" % octet: octet for octet in range(256)}}
+
+
+def _octets(text: bytes) -> Iterator[int]:
+    """The numbers of an array; up to the first that is none every comma stands between two of them."""
+    inside = text[1:-1].strip(go_json.SPACE)
+    for piece in inside.split(b",") if inside else ():
+        octet = _OCTETS.get(piece)
+        if octet is None:
+            element = Raw(piece.strip(go_json.SPACE))
+            octet = _OCTETS.get(element.text)
+            if octet is None:
+                octet = _number(element, "uint8", 0, 255)
+        yield octet
 
 
 def _string(raw: Raw) -> str:

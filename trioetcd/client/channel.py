@@ -127,17 +127,19 @@ class Channel:
         return _decoded(response_type, response.body)
 
     @asynccontextmanager
-    async def stream(self, path: str) -> AsyncIterator[ClientExchange]:
-        """A call that streams both ways, to the first endpoint that can be connected to.
+    async def stream(self, path: str, request: object) -> AsyncIterator[ClientExchange]:
+        """A call whose answer is a stream, to the first endpoint that can be connected to.
 
+        The request's body ends with `request`: Go's HTTP/1.1 server, which is etcd's, begins no answer before that.
         Raises Unavailable when there is none; what breaks later comes out as HttpError or BrokenResourceError.
         """
         if self._credentials is not None and self._token is None:
             async with self._calls:
                 await self._authenticate(self._credentials)
         connection = await self._first_connection()
+        headers = [*self._headers(), _REQUIRE_LEADER]
         try:
-            async with connection.stream("POST", path, [*self._headers(), _REQUIRE_LEADER]) as exchange:
+            async with connection.stream("POST", path, headers, json_codec.encode(request)) as exchange:
                 yield exchange
         finally:
             await _discard(connection)

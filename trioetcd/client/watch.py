@@ -113,9 +113,8 @@ class Watch:
     async def _connect(self) -> None:
         """Open a stream, create the watch on it and wait for the answer; on any failure nothing stays open."""
         async with AsyncExitStack() as connection:
-            exchange = await connection.enter_async_context(self._channel.stream(_PATH))
             request = m.WatchRequest(create_request=self._create_request())
-            await exchange.send(json_codec.encode(request) + b"\n")
+            exchange = await connection.enter_async_context(self._channel.stream(_PATH, request))
             status, _ = await exchange.receive_head()
             if status != 200:
                 raise self._refused(error_of_body(status, await exchange.receive_body()))
