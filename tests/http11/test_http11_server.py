@@ -207,7 +207,19 @@ async def test_expect_continue_is_answered_when_the_body_is_wanted(engine: Engin
     await peer.connection.respond(200, [], b"")
     assert await peer.received() == expected(b"")
 
-    await peer.send(head)
+    await peer.send(head + b"hast")
+    request = await peer.connection.next_request()
+    assert request is not None
+    assert request.body is None
+    assert await peer.connection.read_body(5) == b"hast"
+    assert await peer.received() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await peer.connection.respond(200, [], b"")
+    assert await peer.received() == expected(b"")
+
+
+async def test_a_body_that_was_promised_and_not_wanted_ends_the_connection(engine: Engine) -> None:
+    peer = Peer(engine)
+    await peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
     assert await peer.connection.next_request() is not None
     await peer.connection.respond(200, [], b"")  # unread: the client may or may not send it, so nothing can follow
     assert b"Connection: close\r\n" in await peer.received()
@@ -246,6 +258,10 @@ async def test_a_body_beyond_the_limit_is_refused(engine: Engine, framing: bytes
         (b"GET / HTTP/1.1\r\nHost: a\r\nbad name: x\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\nContent-Length: 1\r\n\r\nx", 417),
+        (b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 70_000 + b"\r\n", 431),

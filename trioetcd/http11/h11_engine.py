@@ -7,7 +7,7 @@ from collections import deque
 import h11
 
 from trioetcd.http11.messages import BadRequest, Headers, Request, join_headers
-from trioetcd.http11.parser import asks_for_websocket, check_head
+from trioetcd.http11.parser import asks_for_websocket, check_head, whole_body
 
 
 class H11Parser:
@@ -41,7 +41,7 @@ class H11Parser:
             self._h11.receive_data(data)
             self._pump()
         except h11.RemoteProtocolError as error:
-            self._error = BadRequest(431 if error.error_status_hint == 431 else 400)
+            self._error = _translated(error)
         except BadRequest as error:
             self._error = error
 
@@ -49,8 +49,7 @@ class H11Parser:
         """The next request whose head is complete."""
         if self._ready:
             request = self._ready.popleft()
-            if request.complete:
-                request.body = b"".join(request.parts)
+            request.body = whole_body(request)
             return request
         self.raise_error()
         return None
@@ -104,6 +103,12 @@ class H11Parser:
         self._h11 = self._new_connection()
         if rest:
             self._h11.receive_data(rest)
+
+
+def _translated(error: h11.RemoteProtocolError) -> BadRequest:
+    if error.error_status_hint == 501:
+        return BadRequest(501, body="Unsupported transfer encoding")
+    return BadRequest(431 if error.error_status_hint == 431 else 400)
 
 
 def _keeps_alive(headers: Headers, *, version_1_0: bool) -> bool:

@@ -7,7 +7,7 @@ from collections import deque
 import httptools
 
 from trioetcd.http11.messages import BadRequest, Headers, Request
-from trioetcd.http11.parser import asks_for_websocket, check_head
+from trioetcd.http11.parser import asks_for_websocket, check_head, whole_body
 
 
 class HttptoolsParser:
@@ -57,8 +57,7 @@ class HttptoolsParser:
         """The next request whose head is complete."""
         if self._ready:
             request = self._ready.popleft()
-            if request.complete:
-                request.body = b"".join(request.parts)
+            request.body = whole_body(request)
             return request
         if self._error is not None:
             raise self._error

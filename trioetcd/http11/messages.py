@@ -31,13 +31,17 @@ class HttpError(Exception):
 
 
 class BadRequest(HttpError):
-    """A client broke the protocol: it is answered with `status` and `reason` as text, and the connection is closed."""
+    """A client broke the protocol: it is answered with `status` and `reason` as text, and the connection is closed.
 
-    def __init__(self, status: int, reason: str = "") -> None:
+    `body` is what the answer holds where that is not the same text.
+    """
+
+    def __init__(self, status: int, reason: str = "", *, body: str | None = None) -> None:
         self.status = status
         self.reason = reason
         phrase = REASONS[status].decode()
         self.text = f"{status} {phrase}: {reason}" if reason else f"{status} {phrase}"
+        self.body = self.text if body is None else body
         super().__init__(self.text)
 
 

@@ -9,6 +9,14 @@ from trioetcd.http11.messages import BadRequest, Headers, Request
 Engine = Literal["httptools", "h11"]
 
 
+def whole_body(request: Request) -> bytes | None:
+    """The body of a request that is handed out, if it is there; None makes its reader ask for it.
+
+    A client that expects `100 Continue` is told so also when it did not wait for it, as Go's server does.
+    """
+    return b"".join(request.parts) if request.complete and b"expect" not in request.headers else None
+
+
 class RequestParser(Protocol):
     """Bytes in, requests out; synchronous, no I/O. After an error or an upgrade further bytes are only kept."""
 
@@ -55,6 +63,12 @@ def check_head(*, method: str, headers: Headers, version_1_0: bool) -> None:
         raise BadRequest(400, "too many Host headers")
     if method == "CONNECT":
         raise BadRequest(400, "this is no proxy: CONNECT is not served")
+    if method == "HEAD" and headers.get(b"content-length", b"0") != b"0":
+        raise BadRequest(400)
+    if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        raise BadRequest(501, body="Unsupported transfer encoding")
+    if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+        raise BadRequest(417, body="")
 
 
 def asks_for_websocket(method: str, headers: Headers) -> bool:

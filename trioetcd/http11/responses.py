@@ -20,9 +20,9 @@ def prepare_head(status: int, headers: HeaderList) -> bytes:
 
 def bad_request(error: BadRequest) -> bytes:
     """The answer to what is not HTTP, in the shape of Go's server: no length, the end of the connection ends it."""
-    fields = b"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
-    text = error.text.encode("latin-1", "replace")
-    return b"HTTP/1.1 %b\r\n%b%b" % (text, fields, text)
+    line, body = error.text.encode("latin-1", "replace"), error.body.encode("latin-1", "replace")
+    fields = b"Content-Type: text/plain; charset=utf-8\r\n" if body else b""
+    return b"HTTP/1.1 %b\r\n%bConnection: close\r\n\r\n%b" % (line, fields, body)
 
 
 class DateField:

@@ -112,6 +112,7 @@ class ServerConnection:
             body, request.body = request.body, b""
             request.parts.clear()
             return body
+        await self._promise(request)
         while not request.parts and not request.complete:
             await self._receive_body(request)
         data = b"".join(request.parts)
@@ -250,10 +251,12 @@ class ServerConnection:
         self._parser.feed(bytes(data))
         return True
 
-    async def _receive_body(self, request: Request) -> None:
+    async def _promise(self, request: Request) -> None:
         if not self._continue_sent and request.expects_continue:
             self._continue_sent = True
             await self._send(CONTINUE)
+
+    async def _receive_body(self, request: Request) -> None:
         if not await self._receive():
             raise ClientGone("the client closed the connection in the middle of a request's body")
         if not request.complete:
@@ -262,6 +265,7 @@ class ServerConnection:
     async def _read_rest(self, max_bytes: int) -> bytes:
         """Read a body that comes in pieces; give it up when it comes slower than the limit."""
         request = self._present()
+        await self._promise(request)
         size = sum(map(len, request.parts))
         slack = self.limits.head_seconds
         start = trio.current_time()
