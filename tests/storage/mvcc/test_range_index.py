@@ -12,7 +12,7 @@ from trioetcd.storage.mvcc import range_index
 from trioetcd.storage.mvcc.go_sort import go_sorted
 from trioetcd.storage.mvcc.range_index import RangeIndex
 
-points = st.sampled_from([b"", b"a", b"ab", b"b", b"c", b"d"])
+points = st.sampled_from([b"", b"a", b"b", b"c"])
 ranges = st.tuples(points, st.none() | points)
 
 
@@ -65,8 +65,8 @@ def test_equals_stand_as_in_etcd_up_to_twelve() -> None:
 
 def test_a_range_that_comes_back_is_found_once() -> None:
     index: RangeIndex[int] = RangeIndex()
-    for number in range(5):
+    for number in range(3):
         index.add(b"a", b"c%d" % number, number)
     index.remove(b"a", b"c1", 1)
     index.add(b"a", b"c1", 7)
-    assert sorted(index.find(b"b")) == [0, 2, 3, 4, 7]
+    assert sorted(index.find(b"b")) == [0, 2, 7]

@@ -14,18 +14,20 @@ all that the last compaction leaves.)
 
 from __future__ import annotations
 
+from itertools import islice
 from struct import Struct
 from typing import Final, NamedTuple
 
 import google_crc32c
 
+from trioetcd.api.errors import ApiError, ErrorKind
+from trioetcd.storage.mvcc.records import key_and_lease
 from trioetcd.storage.mvcc.revision import MAIN_SHIFT, TOMBSTONE, main_of, revision_of_record, sub_of
 from trioetcd.storage.mvcc.versions import Versions
 
 _BUCKET: Final = b"key"
 _RECORD_KEY: Final = Struct(">Q1sQ")
 _HEAD: Final = Struct(">qqqqI")
-_SLICE_BYTES: Final = 1 << 16
 
 
 class HashKv(NamedTuple):
@@ -36,34 +38,55 @@ class HashKv(NamedTuple):
     compact_revision: int
 
 
+class KvHasher:
+    """The hash at a revision, made in slices: a million records take seconds, and nothing else runs meanwhile.
+
+    Writes between slices do no harm. Raises COMPACTED and FUTURE_REV, the former also from `step`, when history up to
+    the revision is given up meanwhile.
+    """
+
+    def __init__(self, store: Versions, revision: int = 0) -> None:
+        if revision > 0:
+            store.check_revision(revision)
+        self._store = store
+        self._revision = revision if revision > 0 else store.revision
+        self._compacted = store.compact_revision
+        self._any_kept = self._compacted < 0 or store.index.any_lived(self._revision)
+        self._records = store.records(0, self._revision)
+        self._crc = google_crc32c.extend(0, _BUCKET)
+
+    def step(self, records_max: int = 1000) -> bool:
+        """Hash some records; return whether more remain."""
+        if self._store.compact_revision > self._revision:
+            raise ApiError.of(ErrorKind.COMPACTED)
+        counted = 0
+        data = bytearray()
+        for record, raw in islice(self._records, records_max):
+            counted += 1
+            rev = revision_of_record(record)
+            if main_of(rev) > self._compacted or self._counts(rev, raw):
+                data += _etcd_record(rev, raw)
+        self._crc = google_crc32c.extend(self._crc, bytes(data))
+        return counted == records_max
+
+    def result(self) -> HashKv:
+        """The hash, once nothing remains."""
+        return HashKv(self._crc, self._revision, self._compacted)
+
+    def _counts(self, rev: int, raw: bytes) -> bool:
+        """Whether a record from the compacted part of history counts."""
+        key, _ = key_and_lease(raw)
+        if self._any_kept:
+            return self._store.index.at(key, self._revision) == rev
+        return self._store.index.is_kept(key, rev, self._compacted)
+
+
 def hash_kv(store: Versions, revision: int = 0) -> HashKv:
-    """The hash at a revision, 0 (or less) being now. Raises COMPACTED and FUTURE_REV."""
-    if revision > 0:
-        store.check_revision(revision)
-    else:
-        revision = store.revision
-    compacted = store.compact_revision
-    any_kept = compacted < 0 or store.index.any_lived(revision)
-    crc = google_crc32c.extend(0, _BUCKET)
-    buffer = bytearray()
-    for record, raw in store.records(0, revision):
-        rev = revision_of_record(record)
-        if main_of(rev) <= compacted and not _counts(store, rev, raw, revision, any_kept=any_kept):
-            continue
-        buffer += _etcd_record(rev, raw)
-        if len(buffer) >= _SLICE_BYTES:
-            crc = google_crc32c.extend(crc, bytes(buffer))
-            buffer.clear()
-    return HashKv(google_crc32c.extend(crc, bytes(buffer)), revision, compacted)
-
-
-def _counts(store: Versions, rev: int, raw: bytes, revision: int, *, any_kept: bool) -> bool:
-    """Whether a record from the compacted part of history counts."""
-    key_bytes = int.from_bytes(raw[32:36], "big")
-    key = raw[_HEAD.size : _HEAD.size + key_bytes]
-    if any_kept:
-        return store.index.at(key, revision) == rev
-    return store.index.is_kept(key, rev, store.compact_revision)
+    """The hash at a revision, 0 (or less) being now, in one go. Raises COMPACTED and FUTURE_REV."""
+    hasher = KvHasher(store, revision)
+    while hasher.step():
+        pass
+    return hasher.result()
 
 
 def _etcd_record(rev: int, raw: bytes) -> bytes:

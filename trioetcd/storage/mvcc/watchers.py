@@ -96,7 +96,7 @@ class WatchStream:
     def notify_progress(self) -> None:
         """Tell the watchers that asked for it, and had nothing to hear since the last call, how far they are.
 
-        Called by whoever keeps the time. A stream that has yet to send something is left alone.
+        A stream that has yet to send something is left alone.
         """
         revision = self._hub.store.revision
         quiet = not self._queue
