@@ -132,3 +132,32 @@ async def test_stopping_a_member_never_hangs_and_the_other_goes_on(autojump_cloc
     cluster.network.heal()
     await trio.sleep(10)
     assert not one.is_active(2)
+
+
+async def test_what_was_queued_on_a_stream_that_falls_is_reported(autojump_clock, cluster, make) -> None:
+    one, _ = await cluster.pair()
+    cluster.network.drop_connections("m1", "m2")
+    one.transport.send([make.app(1), make.beat(2)])
+    await trio.sleep(0.05)
+    assert one.handler.unreachable
+    assert set(one.handler.unreachable) == {2}
+
+
+async def test_messages_to_nobody_are_dropped_and_logged_once(autojump_clock, cluster, make) -> None:
+    one, _ = await cluster.pair()
+    one.transport.send([make.app(1, to=5)] * 10)
+    assert len(cluster.messages(1, "unknown peer")) == 1
+    assert one.handler.unreachable == []
+
+
+async def test_counters_are_kept(autojump_clock, cluster, make) -> None:
+    one, two = await cluster.pair()
+    before = one.transport.counters()[0].sent_bytes, two.transport.counters()[0].received_bytes
+    one.transport.send([make.app(1)])
+    await two.handler.wait_received(1)
+    after = one.transport.counters()[0].sent_bytes, two.transport.counters()[0].received_bytes
+    assert after[0] > before[0]
+    assert after[1] > before[1]
+    cluster.network.drop_connections("m1", "m2")
+    await trio.sleep(1)
+    assert one.transport.counters()[0].disconnections == 1

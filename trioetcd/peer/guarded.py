@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import trio
 
+from trioetcd.http11.streams import LeanSocketStream
+
 SEND_SLICE_BYTES = 256 * 1024
 """A deadline is for a slice, so that a large frame on a slow line is late only when the line stands still."""
 
@@ -16,18 +18,27 @@ class GuardedStream(trio.abc.HalfCloseableStream):
 
     It then raises `trio.BrokenResourceError`, as if the network had said so, and `failure` tells why. `on_end`, when
     it is set, is called once no more can be received: at the end, at a failure, or when the stream is closed.
+
+    `send_through` is where sent bytes go, when it is another stream than the one that is received from: the socket
+    below a stream that replays. A socket that takes all at once is asked without a scope and without a checkpoint.
     """
 
-    def __init__(self, stream: trio.abc.Stream, *, receive_seconds: float, send_seconds: float) -> None:
-        self._stream = stream
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        receive_seconds: float,
+        send_seconds: float,
+        send_through: trio.abc.Stream | None = None,
+    ) -> None:
         self.receive_seconds = receive_seconds
-        self._send_seconds = send_seconds
+        self.received_at = trio.current_time()
         self.failure: str | None = None
         self.on_end: Callable[[], object] | None = None
-
-    def release(self) -> None:
-        """Keep no deadlines from now on: another guard around this stream does."""
-        self.receive_seconds = self._send_seconds = math.inf
+        self.below = stream
+        self._send_seconds = send_seconds
+        self._send_stream = send_through or stream
+        self._send_nowait = self._send_stream.send_nowait if isinstance(self._send_stream, LeanSocketStream) else None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """As of any stream, within the deadline."""
@@ -40,13 +51,14 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         finally:
             if not data:
                 self._ended()
+        self.received_at = trio.current_time()
         return data
 
     async def _receive(self, max_bytes: int | None) -> bytes:
         if self.receive_seconds == math.inf:
-            return bytes(await self._stream.receive_some(max_bytes))
+            return bytes(await self.below.receive_some(max_bytes))
         with trio.move_on_after(self.receive_seconds) as scope:
-            data = bytes(await self._stream.receive_some(max_bytes))
+            data = bytes(await self.below.receive_some(max_bytes))
             if not data:
                 self._fail("the other side closed the connection")
             return data
@@ -64,30 +76,32 @@ class GuardedStream(trio.abc.HalfCloseableStream):
             await self._send(view[start : start + SEND_SLICE_BYTES])
 
     async def _send(self, data: bytes | bytearray | memoryview) -> None:
-        if self._send_seconds == math.inf:
-            await self._stream.send_all(data)
-            return
+        if self._send_nowait is not None:
+            sent = self._send_nowait(bytes(data))
+            if sent == len(data):
+                return
+            data = memoryview(data)[sent:]
         with trio.move_on_after(self._send_seconds) as scope:
-            await self._stream.send_all(data)
+            await self._send_stream.send_all(data)
         if scope.cancelled_caught:
             self._fail(f"nothing could be sent for {self._send_seconds:g} s")
             raise trio.BrokenResourceError(self.failure)
 
     async def wait_send_all_might_not_block(self) -> None:
         """As of any stream."""
-        await self._stream.wait_send_all_might_not_block()
+        await self.below.wait_send_all_might_not_block()
 
     async def send_eof(self) -> None:
         """Tell the other side that nothing more comes, where the stream below can."""
-        if isinstance(self._stream, trio.abc.HalfCloseableStream):
-            await self._stream.send_eof()
+        if isinstance(self.below, trio.abc.HalfCloseableStream):
+            await self.below.send_eof()
         else:
             await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
         """Close at once: no handshake is waited for, so that a dead peer cannot hold up a shutdown."""
         self._ended()
-        await trio.aclose_forcefully(self._stream)
+        await trio.aclose_forcefully(self.below)
 
     def _fail(self, reason: str) -> None:
         self.failure = self.failure or reason

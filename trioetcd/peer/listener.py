@@ -17,6 +17,7 @@ a refusal is answered with its reason and logged at a bounded rate.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -27,7 +28,7 @@ from trioetcd.http11 import BadRequest, BodyTooLarge, ClientGone, Limits, Reques
 from trioetcd.log import Logger
 from trioetcd.peer.checks import MESSAGE_RULES, STREAM_RULES, Refusal, Rule, refusal_of
 from trioetcd.peer.clock import format_time
-from trioetcd.peer.dialer import keep_alive
+from trioetcd.peer.dialer import lean
 from trioetcd.peer.framing import FRAME_BYTES_MAX, DamagedFrame, decode_frame
 from trioetcd.peer.guarded import GuardedStream
 from trioetcd.peer.headers import BadHeader, PeerHeaders, read_headers, read_id
@@ -53,7 +54,7 @@ class Exchange(NamedTuple):
 
     request: Request
     connection: ServerConnection
-    stream: GuardedStream
+    guard: GuardedStream  # the stream below the connection
     rest: str  # what follows the route's path, without its slash
 
 
@@ -129,28 +130,27 @@ class PeerListener:
 
     async def _serve_connection(self, raw: trio.abc.Stream) -> None:
         """Serve one connection to its end; whatever the other side does ends this connection, and no more."""
-        stream = GuardedStream(raw, receive_seconds=IDLE_SECONDS, send_seconds=IO_SECONDS)
+        stream = lean(raw) if isinstance(raw, trio.SocketStream) else raw
+        guard = GuardedStream(stream, receive_seconds=IDLE_SECONDS, send_seconds=IO_SECONDS)
         try:
             if self._connections >= CONNECTIONS_MAX:
                 self._log_refusal("connection", Refusal(503, "too many connections", f"{CONNECTIONS_MAX} are open"), 0)
                 return
             self._connections += 1
             try:
-                if isinstance(raw, trio.SocketStream):
-                    keep_alive(raw)
-                await self._serve_requests(stream)
+                await self._serve_requests(guard)
             finally:
                 self._connections -= 1
         except (trio.BrokenResourceError, trio.ClosedResourceError, ClientGone, OSError) as error:
-            self._log.debug("a connection from a peer ended", reason=stream.failure or str(error))
+            self._log.debug("a connection from a peer ended", reason=guard.failure or str(error))
         finally:
-            await trio.aclose_forcefully(raw)
+            await trio.aclose_forcefully(stream)
 
-    async def _serve_requests(self, stream: GuardedStream) -> None:
-        connection = ServerConnection(stream, engine="h11", limits=self._limits)
+    async def _serve_requests(self, guard: GuardedStream) -> None:
+        connection = ServerConnection(guard, engine="h11", limits=self._limits)
         try:
             while (request := await connection.next_request()) is not None:
-                answer = await self._serve(request, connection, stream)
+                answer = await self._serve(request, connection, guard)
                 if answer is None:
                     return
                 await connection.respond(answer.status, (*answer.headers, *self._own_headers), answer.body)
@@ -158,7 +158,7 @@ class PeerListener:
             await connection.refuse(error)
         await connection.aclose()  # lets a sender whose body was not wanted read the answer
 
-    async def _serve(self, request: Request, connection: ServerConnection, stream: GuardedStream) -> Answer | None:
+    async def _serve(self, request: Request, connection: ServerConnection, guard: GuardedStream) -> Answer | None:
         route, rest = self._find(request.path)
         if route is None:
             reason = b"invalid path\n" if request.path.startswith("/raft/stream/") else b"404 page not found\n"
@@ -166,7 +166,7 @@ class PeerListener:
         if request.method != route.method:
             return Answer(405, b"Method Not Allowed\n", (_TEXT, (b"Allow", route.method.encode())))
         try:
-            return await route.serve(Exchange(request, connection, stream, rest))
+            return await route.serve(Exchange(request, connection, guard, rest))
         except BodyTooLarge as error:
             return _text(413, str(error))
 
@@ -243,8 +243,7 @@ class PeerListener:
         if _id_or_none(exchange.rest) != headers.from_ or peer is None:
             refusal = Refusal(404, "invalid from", f"the path is for {exchange.rest[:20]}")
             return self._refused(exchange.request, refusal, headers.from_)
-        exchange.stream.release()
-        await peer.serve_stream(kind, exchange.connection.detach())
+        await peer.serve_stream(kind, _detached(exchange))
         return None
 
     async def _post_snapshot(self, exchange: Exchange) -> Answer:
@@ -286,6 +285,14 @@ class PeerListener:
         if (peer := self._transport.peer(sender)) is not None:
             peer.link.counters.received_bytes += size
             peer.link.counters.received_failures += failed
+
+
+def _detached(exchange: Exchange) -> GuardedStream:
+    """The connection's stream with the request still unread. Its reader has nothing to say: silence is no failure."""
+    guard = exchange.guard
+    guard.receive_seconds = math.inf
+    detached = exchange.connection.detach()
+    return GuardedStream(detached, receive_seconds=math.inf, send_seconds=IO_SECONDS, send_through=guard.below)
 
 
 def _text(status: int, text: str) -> Answer:

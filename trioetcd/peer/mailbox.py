@@ -30,16 +30,20 @@ class Mailbox:
             self._senders.unpark()
         return True
 
-    async def take(self, *, bytes_target: int) -> list[Message]:
-        """Wait for messages and take them in order, until they are about `bytes_target` large; at least one.
+    def nudge(self) -> None:
+        """Have one waiting sender return with nothing, so that it can show that it is alive."""
+        self._senders.unpark()
 
-        A cancellation takes nothing.
+    async def take(self, *, bytes_target: int) -> list[Message]:
+        """Wait for messages and take them in order, until they are about `bytes_target` large, or a single one is.
+
+        None came if another sender took them, or `nudge` was called. A cancellation takes nothing.
         """
         if self._waiting:
             await trio.lowlevel.checkpoint()
-        while not self._waiting:
+        else:
             await self._senders.park()
-        return self._take_now(bytes_target)
+        return self._take_now(bytes_target) if self._waiting else []
 
     def _take_now(self, bytes_target: int) -> list[Message]:
         waiting = self._waiting

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import trio
 
 from trioetcd.node.protocols import PeerStatus
+from trioetcd.peer.guarded import GuardedStream
 from trioetcd.peer.link import Link
 from trioetcd.peer.pipeline import WORKERS, Pipeline
 from trioetcd.peer.prober import Prober
@@ -48,7 +49,7 @@ class Peer:
             self.link.handler.report_snapshot(self.link.peer_id, ok=False)
         return True
 
-    async def serve_stream(self, kind: StreamKind, stream: trio.abc.Stream) -> None:
+    async def serve_stream(self, kind: StreamKind, stream: GuardedStream) -> None:
         """Write to a stream that the peer dialled, until it ends. A newer one of its kind takes its place."""
         writer = StreamWriter(link=self.link)
         if (older := self._writers.get(kind)) is not None:

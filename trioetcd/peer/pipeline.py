@@ -25,6 +25,8 @@ class Pipeline:
         """Post batches until cancelled. Several workers run at once, so batches may overtake each other."""
         while True:
             batch = await self.mailbox.take(bytes_target=FRAME_BYTES_TARGET)
+            if not batch:
+                continue
             body = encode_frame(batch)
             try:
                 await self._link.post("/raft", body)

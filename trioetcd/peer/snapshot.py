@@ -75,16 +75,18 @@ class SnapshotSender:
     async def run(self) -> None:
         """Send what the core asks for, and report each outcome; until cancelled."""
         while True:
-            [message] = await self.mailbox.take(bytes_target=0)
-            failure = await self._send_in_slot(message)
-            counters = self._link.counters
-            if failure is None:
-                counters.snapshots_sent += 1
-            else:
-                counters.snapshots_failed += 1
-                counters.sent_failures += 1
-                self._link.log.warning("a snapshot did not reach its peer", reason=failure)
-            self._link.handler.report_snapshot(self._link.peer_id, ok=failure is None)
+            for message in await self.mailbox.take(bytes_target=0):
+                self._report(await self._send_in_slot(message))
+
+    def _report(self, failure: str | None) -> None:
+        counters = self._link.counters
+        if failure is None:
+            counters.snapshots_sent += 1
+        else:
+            counters.snapshots_failed += 1
+            counters.sent_failures += 1
+            self._link.log.warning("a snapshot did not reach its peer", reason=failure)
+        self._link.handler.report_snapshot(self._link.peer_id, ok=failure is None)
 
     async def _send_in_slot(self, message: Message) -> str | None:
         if not self._slots.take():

@@ -7,6 +7,7 @@ with its connection being closed at once: a closing handshake would only be one 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -60,6 +61,14 @@ class FrameStream:
         if isinstance(frame, str):
             raise PeerFailure("a text message came, where frames are binary")
         return frame
+
+    async def watch_silence(self, seconds: float) -> None:
+        """Take over the deadline for what is received, for all of it at once; raises once it has passed."""
+        stream = self._stream
+        stream.receive_seconds = math.inf
+        while (silence := trio.current_time() - stream.received_at) < seconds:  # noqa: ASYNC110 # an event a frame costs more
+            await trio.sleep(seconds - silence)
+        raise PeerFailure(f"nothing came for {seconds:g} s")
 
 
 Use = Callable[[FrameStream], Awaitable[None]]
