@@ -31,6 +31,7 @@ class Applied:
 
     def __init__(self) -> None:
         self.applied_index = 0
+        self.applied_term = 0
         self._moved = trio.Event()
 
     def move(self, index: int) -> None:
@@ -160,12 +161,14 @@ async def test_a_round_that_a_new_leader_interrupts_fails_with_leader_changed(
 
 
 @pytest.mark.parametrize(
-    ("lone", "leads", "may_read"), [(True, True, True), (True, False, False), (False, True, False)]
+    ("lone", "leads", "applied_term", "may_read"),
+    [(True, True, 2, True), (True, False, 2, False), (False, True, 2, False), (True, True, 1, False)],
 )
-async def test_only_a_leader_that_is_the_only_voter_reads_without_a_round(
-    nursery: trio.Nursery, lone: bool, leads: bool, may_read: bool
+async def test_only_a_leader_that_is_the_only_voter_and_has_applied_of_its_term_reads_without_a_round(
+    nursery: trio.Nursery, lone: bool, leads: bool, applied_term: int, may_read: bool
 ) -> None:
     rig = Rig(nursery, lone=lone)
+    rig.applied.applied_term = applied_term
     if leads:
         rig.leadership.update(lead=SELF, state=StateType.LEADER, term=2)
     assert rig.loop.may_read_now is may_read

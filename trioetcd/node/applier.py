@@ -58,6 +58,7 @@ class Applier:
         self._queued = Signal()
         self._applied_waiters: list[tuple[int, trio.Event]] = []
         self.applied_index = machine.applied.index  # <= what the driver submitted; moved only here
+        self.applied_term = machine.applied.term
 
     def submit(self, entries: Sequence[Entry]) -> None:
         """Take committed entries, the next in order."""
@@ -136,7 +137,7 @@ class Applier:
 
     def _moved(self) -> None:
         """Let everyone know how far apply is."""
-        self.applied_index = self._machine.applied.index
+        self.applied_index, self.applied_term, _ = self._machine.applied
         if self._applied_waiters:
             for index, event in self._applied_waiters:
                 if index <= self.applied_index:

@@ -34,6 +34,11 @@ class AppliedIndex(Protocol):
         """The index of the last applied entry."""
         ...
 
+    @property
+    def applied_term(self) -> int:
+        """The term of that entry."""
+        ...
+
     async def wait_applied(self, index: int) -> None:
         """Return once `index` is applied."""
 
@@ -78,9 +83,11 @@ class ReadLoop:
         """Whether the local state is linearizable as it stands.
 
         So it is for a leader that is the only voter: whatever was acknowledged was applied here first, and nobody
-        else can acknowledge anything.
+        else can acknowledge anything. After a start that holds once an entry of its own term is applied: all that an
+        earlier run acknowledged is before that one.
         """
-        return self._leadership.is_leader and self._is_lone_voter()
+        leadership = self._leadership
+        return leadership.is_leader and self._applied.applied_term == leadership.term and self._is_lone_voter()
 
     async def wait_linearizable(self) -> None:
         """Return once a read of the local state is linearizable.
