@@ -4,7 +4,7 @@ import trio
 
 from trioetcd.node.protocols import PeerInfo
 from trioetcd.peer.stream import STREAM_QUEUE_CAPACITY
-from trioetcd.raft.types import Message, MessageType
+from trioetcd.raft.types import Entry, Message, MessageType
 
 
 async def test_messages_arrive_in_order_and_a_burst_is_one_frame(autojump_clock, cluster, make) -> None:
@@ -82,7 +82,6 @@ async def test_a_full_queue_reports_the_peer_unreachable(autojump_clock, cluster
 
 
 async def test_a_large_burst_is_cut_into_frames(autojump_clock, cluster) -> None:
-    from trioetcd.raft.types import Entry
 
     one, two = await cluster.pair()
     entry = Entry(1, 1, data=bytes(300_000))
@@ -161,3 +160,20 @@ async def test_counters_are_kept(autojump_clock, cluster, make) -> None:
     cluster.network.drop_connections("m1", "m2")
     await trio.sleep(1)
     assert one.transport.counters()[0].disconnections == 1
+
+
+async def test_a_peer_that_takes_nothing_is_given_up(autojump_clock, cluster) -> None:
+    one, two = await cluster.pair()
+    cluster.network.partition("m1", "m2")
+    entry = Entry(1, 1, data=bytes(1_000_000))
+    one.transport.send([Message(MessageType.APP, 2, 1, index=index, entries=(entry,)) for index in range(4)])
+    await trio.sleep(4.9)
+    assert one.handler.unreachable == []
+    await trio.sleep(0.2)
+    assert one.handler.unreachable == [2]
+    [counters] = one.transport.counters()
+    assert counters.dropped_messages == 4
+    cluster.network.heal()
+    await trio.sleep(2)
+    assert two.handler.received == []
+    assert two.is_active(1)
