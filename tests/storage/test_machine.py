@@ -261,6 +261,24 @@ def test_a_reloaded_machine_goes_on_where_the_engine_is(machine: StateMachine) -
     assert revisions(do(machine, put(b"d"))) == [5]
 
 
+def test_who_follows_leases_follows_those_of_the_next_engine(machine: StateMachine) -> None:
+    told: list[int] = []
+    machine.leases.on_granted = lambda lease: told.append(lease.id)
+    machine.reload(MemoryEngine())
+    do(machine, m.LeaseGrantRequest(ID=5, TTL=10))
+    assert told == [5]
+
+
+def test_a_key_with_a_long_history_is_compacted_in_slices(machine: StateMachine, engine: CountingEngine) -> None:
+    do(machine, *[put(b"k")] * 100)
+    do(machine, m.CompactionRequest(revision=101))
+    engine.writes.clear()
+    while machine.store.compaction.step(30):
+        pass
+    assert [count for count, _ in engine.writes] == [30, 30, 30, 10]  # 99 revisions, and the marker
+    assert len(list(machine.store.records(0, 101))) == 1
+
+
 def test_an_interrupted_compaction_goes_on_after_a_restart(machine: StateMachine, engine: CountingEngine) -> None:
     for key in (b"a", b"b", b"c"):
         do(machine, put(key), put(key))

@@ -100,7 +100,7 @@ class Leases:
                 self._store(lease)
 
     def attach(self, lease_id: int, key: bytes) -> None:
-        """Hang a key on a lease that is there."""
+        """Hang a key on a lease that is there; a put with another is refused before it comes here."""
         self._leases[lease_id].keys[key] = None
 
     def detach(self, lease_id: int, key: bytes) -> None:

@@ -233,9 +233,12 @@ class StateMachine:
     def reload(self, engine: Engine) -> None:
         """Go on with the state of another engine, installed from a snapshot. The old one is closed by the caller.
 
-        Watch streams live on: their watchers are told from the new store what they have not heard of.
+        `store`, `leases`, `alarms` and `members` are new objects afterwards. Watch streams live on: their watchers are
+        told from the new store what they have not heard of.
         """
+        before = self.leases
         self._load(engine)
+        self.leases.on_granted, self.leases.on_revoked = before.on_granted, before.on_revoked
         self.watch_hub.rebind(self.store)
 
     def size_bytes(self) -> int:

@@ -8,6 +8,7 @@ function of index and revision alone, doing it twice is as good as once.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from trioetcd.storage.engine import Engine
@@ -17,7 +18,7 @@ from trioetcd.storage.schema import META_COMPACT_FINISHED, META_COMPACT_SCHEDULE
 from trioetcd.storage.writes import PendingWrites
 
 NEVER: Final = -1
-_KEYS_A_STEP: Final = 1000
+_REMOVALS_A_STEP: Final = 500  # about 1 ms
 
 
 class Compaction:
@@ -29,7 +30,8 @@ class Compaction:
         self.revision = _load(engine, META_COMPACT_SCHEDULED)
         self.finished_revision = _load(engine, META_COMPACT_FINISHED)  # <= revision
         self._index = KeyIndex()
-        self._remaining: list[bytes] = []
+        self._remaining: list[bytes] = []  # keys to look at
+        self._doomed: deque[int] = deque()  # revisions that the index has let go of and the engine still has
 
     @property
     def is_pending(self) -> bool:
@@ -51,18 +53,21 @@ class Compaction:
         self._index = index
         self._remaining = index.compactable()
 
-    def step(self, keys_max: int = _KEYS_A_STEP) -> bool:
-        """Remove what is left of some keys, in one engine write; return whether more remains.
+    def step(self, removals_max: int = _REMOVALS_A_STEP) -> bool:
+        """Look at so many keys and remove so many revisions at most, in one engine write; return whether more remains.
 
         Not to be called between a change and its `flush`.
         """
         if not self.is_pending:
             return False
-        batch: list[tuple[bytes, bytes | None]] = []
-        for _ in range(min(keys_max, len(self._remaining))):
-            removed = self._index.compact(self._remaining.pop(), self.revision)
-            batch.extend((record_key(rev), None) for rev in removed)
-        if not self._remaining:
+        doomed = self._doomed
+        for _ in range(min(removals_max, len(self._remaining))):
+            if len(doomed) >= removals_max:
+                break
+            doomed.extend(self._index.compact(self._remaining.pop(), self.revision))
+        removed = [record_key(doomed.popleft()) for _ in range(min(removals_max, len(doomed)))]
+        batch: list[tuple[bytes, bytes | None]] = [(key, None) for key in removed]
+        if not self._remaining and not doomed:
             self.finished_revision = self.revision
             batch.append((META_COMPACT_FINISHED, _dump(self.revision)))
         self._engine.write(batch)

@@ -30,6 +30,7 @@ from trioetcd.storage.mvcc.revision import (
     record_key,
     revision,
     revision_of_record,
+    sub_of,
 )
 from trioetcd.storage.schema import REVISION_PREFIX, prefix_end
 from trioetcd.storage.writes import PendingWrites
@@ -65,32 +66,27 @@ class Versions:
         self._revision = FIRST_REVISION
         self._sub = 0  # changes since the last commit: they belong to revision + 1
         self._changes: list[Change] = []
-        self.index = KeyIndex.build(self._scan())
-        self._attach_leases()
+        leased: dict[bytes, int] = {}
+        self.index = KeyIndex.build(self._scan(leased))
+        for key, lease in leased.items():
+            leases.attach(lease, key)
         self._revision = max(self._revision, self.compaction.revision)
         self.compaction.resume(self.index)
 
     # -- open
 
-    def _scan(self) -> Iterator[tuple[bytes, int]]:
-        """Every retained revision in order; on the way, the newest main revision is found."""
+    def _scan(self, leased: dict[bytes, int]) -> Iterator[tuple[bytes, int]]:
+        """Every retained revision in order; on the way it finds the newest, and the keys that hang on leases."""
         rev = FIRST_REVISION << MAIN_SHIFT
-        self._leased: dict[bytes, int] = {}
         for record, raw in self._engine.range(REVISION_PREFIX, prefix_end(REVISION_PREFIX)):
             rev = revision_of_record(record)
             key, lease = key_and_lease(raw)
             if lease:
-                self._leased[key] = lease
-            elif self._leased:
-                self._leased.pop(key, None)
+                leased[key] = lease
+            elif leased:
+                leased.pop(key, None)
             yield key, rev
         self._revision = main_of(rev)
-
-    def _attach_leases(self) -> None:
-        for key, lease in self._leased.items():
-            if lease in self._leases:
-                self._leases.attach(lease, key)
-        del self._leased
 
     # -- where it stands
 
@@ -191,7 +187,7 @@ class Versions:
         raw = self._writes.get(record_key(rev))
         if raw is None:
             raise LookupError(
-                f"revision {main_of(rev)}.{(rev & 0xFFFFFFFF) >> 1} is in the index and not in the engine: "
+                f"revision {main_of(rev)}.{sub_of(rev)} is in the index and not in the engine: "
                 "the data directory is damaged; replace this member"
             )
         return raw
