@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from trio.testing import memory_stream_pair
+from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 # The test modules are no package (importmode=importlib), so their shared fakes are put in place by hand.
 _spec = importlib.util.spec_from_file_location("frontend_fakes", Path(__file__).with_name("frontend_fakes.py"))
@@ -32,8 +32,8 @@ class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
         self._send, self._receive = trio.open_memory_channel[trio.abc.Stream](100)
         self.closed = False
 
-    def connect(self) -> trio.abc.Stream:
-        ours, theirs = memory_stream_pair()
+    def connect(self, *, lockstep: bool = False) -> trio.abc.Stream:
+        ours, theirs = lockstep_stream_pair() if lockstep else memory_stream_pair()
         self._send.send_nowait(theirs)
         return ours
 

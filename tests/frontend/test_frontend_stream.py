@@ -186,3 +186,23 @@ async def test_a_client_that_asks_and_does_not_read_is_read_from_no_more(serve, 
         session.tell(WatchDelivery(0, 3, canceled=True))
         await trio.testing.wait_all_tasks_blocked()
         assert len(session.requests) == 4
+
+
+async def test_a_client_that_does_not_read_makes_its_watch_wait(serve, member: FakeMember) -> None:
+    async with serve() as server:
+        stream = server.listener.connect(lockstep=True)
+        await stream.send_all(
+            b"POST /v3/watch HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(CREATE) + CREATE
+        )
+        await trio.testing.wait_all_tasks_blocked()
+        session = session_of(member)
+        for _ in range(5):
+            session.tell(WatchDelivery(0, 3, canceled=True))
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(session.deliveries) == 5  # the first line is still being sent, so nothing more is taken
+        assert (await stream.receive_some()).endswith(CREATED_LINE + b"\r\n")
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(session.deliveries) == 4
+        await stream.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert session.closed

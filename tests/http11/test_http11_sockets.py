@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
@@ -79,7 +80,12 @@ async def test_a_refused_upload_still_reads_its_answer() -> None:
     address = listeners[0].socket.getsockname()
 
     async def serve() -> None:
-        connection = ServerConnection(LeanSocketStream.take_over(await listeners[0].accept()))
+        accepted = await listeners[0].accept()
+        descriptor = accepted.socket.fileno()
+        connection = ServerConnection(LeanSocketStream.take_over(accepted))
+        with socket.socket(fileno=os.dup(descriptor)) as same:
+            assert same.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert await connection.next_request() is not None
         with pytest.raises(BodyTooLarge):
             await connection.read_body(1000)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
+
+_PROBE_SECONDS: Final = 15
 
 
 class SendsAtOnce(Protocol):
@@ -34,7 +36,11 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
 
     @classmethod
     def take_over(cls, stream: trio.SocketStream) -> LeanSocketStream:
-        """Take the socket of a stream that was just accepted; the options that Trio set on it stay."""
+        """Take the socket of a stream that was just accepted; the options that Trio set on it stay.
+
+        The kernel probes a silent peer every 15 seconds, as Go's listener has it do: a watch whose client lost its
+        power would otherwise never end.
+        """
         fd = stream.socket.detach()
         try:
             sock = socket.socket(fileno=fd)
@@ -42,6 +48,11 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
             os.close(fd)
             raise
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
+                if hasattr(socket, name):
+                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), _PROBE_SECONDS)
         return cls(sock)
 
     @property
