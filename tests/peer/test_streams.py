@@ -131,6 +131,8 @@ async def test_stopping_a_member_never_hangs_and_the_other_goes_on(autojump_cloc
     cluster.network.heal()
     await trio.sleep(10)
     assert not one.is_active(2)
+    [entry] = [e for e in cluster.capture.entries if e["event"].endswith("became inactive")]
+    assert entry["reason"] == "the other side closed the connection"
 
 
 async def test_what_was_queued_on_a_stream_that_falls_is_reported(autojump_clock, cluster, make) -> None:

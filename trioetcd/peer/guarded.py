@@ -45,6 +45,8 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         data = b""
         try:
             data = await self._receive(max_bytes)
+            if not data:
+                self._fail("the other side closed the connection")
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._fail(f"the connection broke ({str(error) or type(error).__name__})")
             raise
@@ -58,10 +60,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         if self.receive_seconds == math.inf:
             return bytes(await self.below.receive_some(max_bytes))
         with trio.move_on_after(self.receive_seconds) as scope:
-            data = bytes(await self.below.receive_some(max_bytes))
-            if not data:
-                self._fail("the other side closed the connection")
-            return data
+            return bytes(await self.below.receive_some(max_bytes))
         assert scope.cancelled_caught
         self._fail(f"nothing came for {self.receive_seconds:g} s")
         raise trio.BrokenResourceError(self.failure)
