@@ -52,6 +52,9 @@ class Call:
     async def send(self, data: bytes) -> None:
         await self._connection.send_chunk(data)
 
+    async def end(self) -> None:
+        await self._connection.end_stream()
+
     async def wait_departure(self) -> None:
         await self._connection.wait_departure()
         raise trio.ClosedResourceError

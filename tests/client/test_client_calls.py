@@ -243,6 +243,11 @@ async def test_a_closed_client_does_not_connect_again() -> None:
         await client.get("k")
 
 
+def test_every_operand_makes_its_guard() -> None:
+    assert (etcd.create_revision_of("k") < 3) == m.Compare(result=2, target=1, key=b"k", create_revision=3)
+    assert (etcd.mod_revision_of(b"k") != 3) == m.Compare(result=3, target=2, key=b"k", mod_revision=3)
+
+
 @pytest.mark.parametrize("endpoints", [[], "http://one:2379", ["ftp://one"], ["http://"], ["http://one/path"]])
 async def test_endpoints_are_checked(endpoints: list[str]) -> None:
     with pytest.raises(ValueError, match="endpoint"):

@@ -239,3 +239,89 @@ async def test_the_end_of_the_block_closes_the_connection_and_lets_exceptions_th
 
     async with cluster_of(handle) as (client, cluster):
         await run(cluster, client)
+
+
+async def test_a_watch_authenticates_and_does_so_anew_when_its_token_is_refused() -> None:
+    tokens: list[str] = []
+
+    async def handle(call: Call) -> None:
+        if call.path == "/v3/auth/authenticate":
+            tokens.append(f"token{len(tokens)}")
+            await call.answer(m.AuthenticateResponse(token=tokens[-1]))
+        elif len(tokens) == 1:
+            await call.refuse(ApiError.of(ErrorKind.INVALID_AUTH_TOKEN))
+        else:
+            assert call.headers[b"authorization"] == tokens[-1].encode()
+            await call.begin()
+            await call.tell(created(1))
+            await call.tell(batch(2))
+            await trio.sleep_forever()
+
+    async with cluster_of(handle, credentials=("alice", "secret")) as (client, _), client.watch("k") as watch:
+        assert await revisions_of(watch, 1) == [2]
+    assert tokens == ["token0", "token1"]
+
+
+async def test_a_line_that_is_no_watch_response_is_said_to_be_so() -> None:
+    async def handle(call: Call) -> None:
+        await call.begin()
+        await call.tell(created(1))
+        await call.send(b"<html>\n")
+        await trio.sleep_forever()
+
+    async with cluster_of(handle) as (client, _), client.watch("k") as watch:
+        with pytest.raises(etcd.ProtocolError, match="not a WatchResponse: invalid character '<'"):
+            await watch.__anext__()
+
+
+async def test_a_stream_that_ends_in_order_is_gone_on_with_too(autojump_clock: trio.testing.MockClock) -> None:
+    async def handle(call: Call) -> None:
+        await call.begin()
+        await call.tell(created(1))
+        if call.member == "one":
+            await call.end()
+        else:
+            await call.tell(batch(2))
+            await trio.sleep_forever()
+
+    async with cluster_of(handle) as (client, _), client.watch("k") as watch:
+        assert await revisions_of(watch, 1) == [2]
+
+
+async def test_a_cancellation_for_a_reason_of_no_table_is_an_error_with_that_reason() -> None:
+    async def handle(call: Call) -> None:
+        await call.begin()
+        await call.tell(created(1))
+        await call.tell(m.WatchResponse(canceled=True, cancel_reason="the moon is full"))
+        await trio.sleep_forever()
+
+    async with cluster_of(handle) as (client, _), client.watch("k") as watch:
+        with pytest.raises(etcd.EtcdError, match="the moon is full") as refusal:
+            await watch.__anext__()
+        assert repr(refusal.value) == "EtcdError(CANCELED, 'the moon is full')"
+
+
+async def test_a_watch_whose_every_connection_breaks_at_once_is_unavailable() -> None:
+    async def handle(call: Call) -> None:
+        await call.hang_up()
+
+    async with cluster_of(handle) as (client, _):
+        with pytest.raises(etcd.Unavailable, match="the watch could not be created"):
+            async with client.watch("k"):
+                pass
+
+
+async def test_members_that_break_every_watch_are_not_asked_without_a_pause(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def handle(call: Call) -> None:
+        await call.begin()
+        await call.tell(created(1))
+        if len(cluster.dials) < 20:
+            await call.hang_up()
+        await call.tell(batch(2))
+        await trio.sleep_forever()
+
+    async with cluster_of(handle) as (client, cluster), client.watch("k") as watch:
+        assert await revisions_of(watch, 1) == [2]
+        assert 10 < trio.current_time() < 40

@@ -45,7 +45,7 @@ class Watch:
     def __init__(self, *, channel: Channel, request: m.WatchCreateRequest, random: Random) -> None:
         self._channel = channel
         self._request = request
-        self._random = random
+        self._backoff = _Backoff(random)
         self._next_revision = request.start_revision  # 0 until the server has said where it begins
         self._events: deque[m.Event] = deque()
         self._failure: EtcdError | None = None
@@ -76,7 +76,8 @@ class Watch:
 
         Raises Unavailable when each endpoint was tried, and the error by which a server refuses the watch.
         """
-        for _ in range(self._channel.endpoint_count - 1):
+        # Twice at least: a token that has expired is only known to have done so once it was tried.
+        for _ in range(max(self._channel.endpoint_count, 2) - 1):
             try:
                 return await self._connect()
             except _BROKEN:
@@ -91,24 +92,18 @@ class Watch:
         await self._disconnect()
 
     async def _receive(self) -> None:
-        """Take the next response, whatever has to be gone through for it."""
-        backoff = _Backoff(self._random)
-        while self._exchange is None:
-            await self._connect_or_back_off(backoff)
+        """Take the next response, or lose a connection, or make one."""
         try:
-            response = await self._next_response(self._exchange)
+            if self._exchange is None:
+                await self._connect()
+            else:
+                response = await self._next_response(self._exchange)
+                self._backoff.reset()
+                self._take(response)
         except _BROKEN:
             await self._disconnect()
             self._channel.prefer_next()
-            return
-        self._take(response)
-
-    async def _connect_or_back_off(self, backoff: _Backoff) -> None:
-        try:
-            await self._connect()
-        except _BROKEN:
-            self._channel.prefer_next()
-            await trio.sleep(backoff.next_seconds())
+            await trio.sleep(self._backoff.next_seconds())
 
     async def _connect(self) -> None:
         """Open a stream, create the watch on it and wait for the answer; on any failure nothing stays open."""
@@ -203,6 +198,10 @@ class _Backoff:
 
     def __init__(self, random: Random) -> None:
         self._random = random
+        self.reset()
+
+    def reset(self) -> None:
+        """All is well: the next wait is a first one."""
         self._seconds, self._seconds_max = _BACKOFF_SECONDS
 
     def next_seconds(self) -> float:
