@@ -19,12 +19,12 @@ from typing import Final
 
 import trio
 
-from trioetcd.config import MemberConfig, join_urls
+from trioetcd.config import MemberConfig, StartRefused, join_urls
 from trioetcd.config.version import MIN_CLUSTER_VERSION, SERVER_VERSION
 from trioetcd.frontend.listener import ClientListener
 from trioetcd.frontend.routes import build_routes
 from trioetcd.metrics import Durations, Metrics
-from trioetcd.node.bootstrap import Recovered, recover
+from trioetcd.node.bootstrap import Recovered, has_log, initial_members, own_member, recover
 from trioetcd.node.environment import Environment
 from trioetcd.node.handover import hand_over_leadership
 from trioetcd.node.measures import MemberMeasures
@@ -32,7 +32,7 @@ from trioetcd.node.member_view import MemberView
 from trioetcd.node.parts import Parts
 from trioetcd.node.peer_gateway import PeerGateway
 from trioetcd.node.services import make_services
-from trioetcd.node.ticking import tick_loop
+from trioetcd.node.ticking import hasten_first_election, tick_loop
 from trioetcd.node.upkeep.file_descriptors import DescriptorMonitor, client_connections_max, descriptor_limit
 from trioetcd.node.upkeep.publish import publish
 from trioetcd.node.upkeep.purge import Purge
@@ -41,6 +41,7 @@ from trioetcd.node.upkeep.watches import ProgressNotifier, WatchResync
 from trioetcd.peer.headers import PeerIdentity
 from trioetcd.peer.listener import PeerListener
 from trioetcd.peer.measures import peer_metrics
+from trioetcd.peer.remote import bootstrapped_members
 from trioetcd.peer.transport import Transport
 
 GRACE_SECONDS: Final = 5.0
@@ -61,8 +62,23 @@ async def run_member(
     Raises `StartRefused` and `OSError` for a start that an operator must put right, and whatever a task raises.
     Cancelling it ends everything at once, without a handover; the files are closed all the same.
     """
+    await _refuse_second_bootstrap(config, environment)
     with recover(config, environment) as recovered:
         await _Tree(config, environment, recovered).run(stop, task_status)
+
+
+async def _refuse_second_bootstrap(config: MemberConfig, environment: Environment) -> None:
+    """A member without a log that its cluster has seen running has lost its data, and must not vote as if new."""
+    if has_log(config, environment):
+        return
+    members = initial_members(config)
+    own = own_member(config, members)
+    urls = [url for member in members if member.id != own.id for url in member.peer_urls]
+    if own.id in await bootstrapped_members(environment.dialer, urls):
+        raise StartRefused(
+            f"member {own.id:x} ({config.name}) has already been bootstrapped, but there is no write-ahead log in "
+            f"{config.wal_directory}: restore its data directory, or remove the member and add it anew"
+        )
 
 
 class _Tree:
@@ -130,6 +146,7 @@ class _Tree:
             await core.start(self._tick)
             async with trio.open_nursery() as peers:
                 await self._start_peers(peers, peer_listeners)
+                peers.start_soon(self._hasten_first_election)
                 async with trio.open_nursery() as upkeep:
                     await self._start_upkeep(upkeep)
                     await self._serve_clients(client_listeners, stop, task_status)
@@ -144,6 +161,16 @@ class _Tree:
             tick_seconds=self._config.tick_seconds,
             log=self._log,
             task_status=task_status,
+        )
+
+    async def _hasten_first_election(self) -> None:
+        await self._parts.applier.wait_applied(self._recovered.hard_state.commit)
+        await hasten_first_election(
+            tick=self._parts.driver.tick,
+            election_ticks=self._config.election_ticks,
+            is_lone=lambda: not self._transport.status().peers,
+            active_peers=lambda: sum(peer.active for peer in self._transport.status().peers),
+            enabled=self._config.initial_election_tick_advance,
         )
 
     async def _start_peers(self, nursery: trio.Nursery, listeners: Sequence[Listener]) -> None:

@@ -107,6 +107,20 @@ def _recover(config: MemberConfig, environment: Environment, stack: ExitStack) -
     )
 
 
+def has_log(config: MemberConfig, environment: Environment) -> bool:
+    """Whether this member has run before."""
+    try:
+        return WriteAheadLog.exists(environment.filesystem, config.wal_directory)
+    except WalDamage as error:
+        raise StartRefused(str(error)) from error
+
+
+def own_member(config: MemberConfig, members: Sequence[Member]) -> Member:
+    """This member among those of `--initial-cluster`; a `MemberConfig` is checked to be there."""
+    own_urls = sorted(str(url) for url in config.initial_advertise_peer_urls)
+    return next(one for one in members if sorted(one.peer_urls) == own_urls)
+
+
 def initial_members(config: MemberConfig) -> list[Member]:
     """The members of a new cluster, in the order of their IDs, which is that of their first entries."""
     members = []
@@ -139,8 +153,7 @@ def _make_engine(config: MemberConfig, environment: Environment, stack: ExitStac
 def _make_log(
     config: MemberConfig, environment: Environment, members: Sequence[Member]
 ) -> tuple[WriteAheadLog, WalContents, SnapshotMetadata]:
-    own_urls = sorted(str(url) for url in config.initial_advertise_peer_urls)
-    own = next(one for one in members if sorted(one.peer_urls) == own_urls)
+    own = own_member(config, members)
     cluster_id = compute_cluster_id([one.id for one in members])
     metadata: bytes = msgpack.packb((own.id, cluster_id))
     wal = WriteAheadLog.create(

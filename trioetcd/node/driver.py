@@ -111,6 +111,7 @@ class RaftDriver:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run rounds until cancelled. A disk that fails ends it with `DiskFailure`, and with it the member."""
+        self._work.set()  # a log that was found may have something to apply
         task_status.started()
         while True:
             await self._work.wait()
