@@ -118,14 +118,20 @@ class Connection:
         return int(status), reason, tuple(headers)
 
     def read_chunk(self) -> bytes:
-        """The next chunk, b"" after the last (trailers are read and dropped)."""
-        size = int(self._read_line().split(b";")[0], 16)
+        """The next chunk, b"" after the last (trailers are read and dropped). A timeout loses nothing of it."""
+        while b"\r\n" not in self._buffer:
+            self._fill()
+        head, _, _ = self._buffer.partition(b"\r\n")
+        size = int(head.split(b";")[0], 16)
         if size == 0:
+            self._buffer = self._buffer[len(head) + 2 :]
             while self._read_line():
                 continue
             return b""
-        data = self._read_exactly(size)
-        if self._read_exactly(2) != b"\r\n":
+        while len(self._buffer) < len(head) + size + 4:
+            self._fill()
+        _, data, end = self._read_exactly(len(head) + 2), self._read_exactly(size), self._read_exactly(2)
+        if end != b"\r\n":
             raise WireError("a chunk does not end with CR LF")
         return data
 
