@@ -313,6 +313,7 @@ ENDS = [b"", b"c", b"d", b"\0"]
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.lists(st.sampled_from(KEYS), min_size=1, max_size=4, unique=True)),
+        st.tuples(st.just("batch"), st.lists(st.sampled_from(KEYS), min_size=2, max_size=6)),
         st.tuples(st.just("delete"), st.sampled_from(KEYS), st.sampled_from(ENDS)),
         st.tuples(
             st.just("watch"),
@@ -391,6 +392,8 @@ def run_step(world: World, readers: list[Reader], step: tuple[object, ...]) -> N
     match step:
         case ("put", keys):
             world.do(m.TxnRequest(success=[m.RequestOp(request_put=put(key)) for key in keys]))  # type: ignore[attr-defined]  # a list
+        case ("batch", keys):  # several revisions are published at once
+            world.do(*(put(key) for key in keys))  # type: ignore[attr-defined]  # a list
         case ("delete", bytes(key), bytes(end)):
             world.do(delete(key, end))
         case ("replace all", bytes(key), deletes_first):  # changes a key twice in one revision

@@ -127,28 +127,24 @@ class KeyIndex:
     def compact(self, key: bytes, main: int) -> list[int]:
         """Forget what a compaction at `main` removes of the key; return it.
 
-        Kept are everything after `main` and the last revision up to it; that last one is removed as well if it is a
-        tombstone from before `main` (one at `main` itself stays: who watches from there has to see it).
+        Kept are all changes at `main` and after it (who watches from there has to see them, deletions too), and what
+        was the key's value at `main` if an earlier change made it.
         """
         newest = self._newest.get(key, NO_REVISION)
         if not newest:
             return []
         revs = [*self._earlier.get(key, ()), newest]
-        kept_from = max(bisect_left(revs, main + 1 << MAIN_SHIFT) - 1, 0)
-        last = revs[kept_from]
-        if last & TOMBSTONE and last >> MAIN_SHIFT < main:
-            kept_from += 1
+        kept_from = bisect_left(revs, main << MAIN_SHIFT)
+        is_changed_at_main = kept_from < len(revs) and revs[kept_from] >> MAIN_SHIFT == main
+        if kept_from and not is_changed_at_main and not revs[kept_from - 1] & TOMBSTONE:
+            kept_from -= 1
         if kept_from:
             self._keep(key, revs[kept_from:])
         return revs[:kept_from]
 
     def is_kept(self, key: bytes, rev: int, main: int) -> bool:
         """Whether a compaction at `main` leaves this revision, whether or not it has come to the key yet."""
-        if rev >> MAIN_SHIFT > main:
-            return True
-        newest = self._newest.get(key, NO_REVISION)
-        last = newest if newest >> MAIN_SHIFT <= main else self._last_up_to(self._earlier.get(key, ()), main)
-        return rev == last and not (rev & TOMBSTONE and rev >> MAIN_SHIFT < main)
+        return rev >> MAIN_SHIFT >= main or self.at(key, main) == rev
 
     def _keep(self, key: bytes, revs: list[int]) -> None:
         if len(revs) > 1:
