@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from trioetcd.api.go_json import JsonError
+from trioetcd.api.go_scanner import JsonError
 from trioetcd.api.json_decode import decode
 from trioetcd.api.json_encode import encode, encode_event, encode_header, encode_stream_result, encode_watch_response
 from trioetcd.api.json_errors import encode_stream_error, encode_unary_error

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
-from trioetcd.api import go_base64, go_json, go_text
-from trioetcd.api.go_json import JsonError, Raw
+from trioetcd.api import go_base64, go_json, go_scanner, go_text
+from trioetcd.api.go_json import Raw
+from trioetcd.api.go_scanner import JsonError
 from trioetcd.api.schema import FieldSpec, WireType, enum_name, fields_of
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ def decode(cls: type[T], data: bytes) -> T:
 
     Raises JsonError with the text that etcd answers.
     """
-    text = go_json.first_value(data)
+    text = go_scanner.first_value(data)
     return cls() if text is None else _message(cls, go_json.parse(text, _SHAPES[cls]), 0)
 
 
@@ -102,7 +103,7 @@ def _single(spec: FieldSpec, raw: Raw, depth: int) -> Any:
             return _integer(WireType.ENUM, raw)
         case _:
             # Go re-reads what stands between the quotes as JSON, whatever it is.
-            bare = Raw(go_json.check(raw.text[1:-1])) if raw.kind == "string" else raw
+            bare = Raw(go_scanner.check(raw.text[1:-1])) if raw.kind == "string" else raw
             return _integer(spec.wire_type, bare)
 
 
@@ -124,11 +125,11 @@ _OCTETS: Final = {b"null": 0, **{b"%d" % octet: octet for octet in range(256)}}
 
 def _octets(text: bytes) -> Iterator[int]:
     """The numbers of an array; up to the first that is none every comma stands between two of them."""
-    inside = text[1:-1].strip(go_json.SPACE)
+    inside = text[1:-1].strip(go_scanner.SPACE)
     for piece in inside.split(b",") if inside else ():
         octet = _OCTETS.get(piece)
         if octet is None:
-            element = Raw(piece.strip(go_json.SPACE))
+            element = Raw(piece.strip(go_scanner.SPACE))
             octet = _OCTETS.get(element.text)
             if octet is None:
                 octet = _number(element, "uint8", 0, 255)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Generic, TypeVar
 
 from trioetcd.api import json_decode
-from trioetcd.api.go_json import JsonError, Scanner
+from trioetcd.api.go_scanner import JsonError, Scanner
 
 T = TypeVar("T")
 _SPACE: Final = b" \t\r\n"
