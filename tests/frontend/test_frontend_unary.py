@@ -135,6 +135,11 @@ async def test_bodies_beyond_the_limit(serve, member: FakeMember) -> None:
         large = b'{"key":"YQ==","value":"%b"}' % (b"A" * 2_000_000)
         assert (await client.request("POST", "/v3/kv/put", body=large)).status == 200
         assert len(member.services.kv.calls[0][0].value) == 1_500_000
+        larger = b'{"key":"YQ==","value":"%b"}' % (b"A" * 2_800_000)
+        refused = await client.request("POST", "/v3/kv/put", body=larger)
+        assert refused.status == 429
+        size = 3 + 5 + 2_100_000  # the key's field, the value's tag and length, the value
+        assert json.loads(refused.body)["error"] == f"grpc: received message larger than max ({size} vs. 2097152)"
         head = b"POST /v3/kv/put HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (limit + 1)
         answer = await server.exchange(head)
     head, _, body = answer.partition(b"\r\n\r\n")

@@ -11,6 +11,7 @@ import trio
 
 from trioetcd.api.errors import HTTP_STATUS, ApiError, Code
 from trioetcd.api.json_codec import JsonError, decode, encode, encode_unary_error
+from trioetcd.api.proto_codec import encoded_size
 from trioetcd.api.services import Rpc
 from trioetcd.frontend.heads import GRPC_JSON, JSON, Cors, Head
 from trioetcd.frontend.member import Services
@@ -81,8 +82,9 @@ class UnaryHandler:
         self._head = Head(cors, 200, GRPC_JSON)
         self._errors = errors
         self._max_request_bytes = max_request_bytes
+        self._message_bytes_max = message_bytes_max(max_request_bytes)
         # JSON holds bytes as base64, a third longer; the rest leaves room for fields and space.
-        self._body_bytes_max = 2 * message_bytes_max(max_request_bytes)
+        self._body_bytes_max = 2 * self._message_bytes_max
 
     async def handle(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> None:
         """Answer one request. Raises what `ServerConnection` raises when the client is gone."""
@@ -93,6 +95,8 @@ class UnaryHandler:
             if body is None:
                 body = await connection.read_body(self._body_bytes_max)
             message: object = decode(self._request_class, body)
+            if len(body) > self._message_bytes_max:  # JSON is never shorter than the message in protobuf
+                self._check_size(message)
             if self._method is None:
                 raise unimplemented(self._rpc)
             context = call_context(headers, anonymous)
@@ -108,6 +112,11 @@ class UnaryHandler:
             await self._answer_error(connection, request, message_too_large(error.size, self._max_request_bytes))
         else:
             await connection.respond_prepared(self._head.prepared(headers), encode(response))
+
+    def _check_size(self, message: object) -> None:
+        size = encoded_size(message)
+        if size > self._message_bytes_max:
+            raise message_too_large(size, self._max_request_bytes)
 
     async def _answer_error(self, connection: ServerConnection, request: Request, error: ApiError) -> None:
         head = self._errors.of(error).prepared(request.headers)
