@@ -32,9 +32,6 @@ class KeyIndex:
         self._live: SortedList = SortedList()
         self._dead: SortedList = SortedList()  # _live and _dead together are the keys of _newest
 
-    def __len__(self) -> int:
-        return len(self._newest)
-
     @property
     def live_count(self) -> int:
         """How many keys live now."""
@@ -170,10 +167,6 @@ class KeyIndex:
         index._live = SortedList(key for key, rev in newest.items() if not rev & TOMBSTONE)
         index._dead = SortedList(key for key, rev in newest.items() if rev & TOMBSTONE)
         return index
-
-    def live_revisions(self) -> Iterator[tuple[bytes, int]]:
-        """Every key that lives now with its revision, in order."""
-        return ((key, self._newest[key]) for key in self._live)
 
 
 def _bounds(keys: SortedList, key: bytes, end: bytes | None) -> tuple[int, int]:

@@ -36,11 +36,6 @@ def sub_of(rev: int) -> int:
     return (rev & _SUB_MASK) >> 1
 
 
-def is_tombstone(rev: int) -> bool:
-    """Whether the key was deleted by this change."""
-    return bool(rev & TOMBSTONE)
-
-
 def record_key(rev: int) -> bytes:
     """The engine's key of a revision."""
     return REVISION_PREFIX + rev.to_bytes(12, "big")

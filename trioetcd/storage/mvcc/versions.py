@@ -45,11 +45,6 @@ class Change(NamedTuple):
     kv: m.KeyValue
     previous: m.KeyValue | None
 
-    @property
-    def is_delete(self) -> bool:
-        """Whether the key was deleted: only then has it no create revision."""
-        return not self.kv.create_revision
-
 
 class Versions:
     """The versions of all keys.
