@@ -206,6 +206,7 @@ def _open_engine(environment: Environment, snapshot: SnapshotMetadata) -> Engine
     if folder.has_received(snapshot.index):
         environment.log.info("finishing the installation of a received snapshot", snapshot_index=snapshot.index)
         folder.swap_in(snapshot.index)
+    folder.discard_received()  # of others, a newer one was taken, or a crash came before the log had its marker
     return folder.open(create=False)
 
 

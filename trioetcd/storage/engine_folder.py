@@ -55,6 +55,9 @@ class EngineFolder(Protocol):
     def swap_in(self, index: int) -> None:
         """Put it in the place of the one in use, which must be closed."""
 
+    def discard_received(self) -> None:
+        """Remove every engine that was received, whole or not: to be called at a start, when none is awaited."""
+
 
 class LevelEngineFolder:
     """Engines in folders of a real file system."""
@@ -104,6 +107,11 @@ class LevelEngineFolder:
             self._filesystem.rename(received, self._current)
             self._filesystem.sync_directory(self._directory)
         shutil.rmtree(self._old, ignore_errors=True)
+
+    def discard_received(self) -> None:
+        """Remove every engine that was received and not put in place, whole or not."""
+        for path in self._directory.glob("db.snap-*"):
+            shutil.rmtree(path)
 
     def _received(self, index: int) -> Path:
         return self._directory / f"db.snap-{index:016x}"

@@ -105,6 +105,12 @@ class MemoryEngineFolder:
             self._filesystem.sync_directory(self._directory)
         self._remove(self._old)
 
+    def discard_received(self) -> None:
+        """See `EngineFolder`."""
+        for name in self._filesystem.list_directory(self._directory):
+            if name.startswith("db.snap-"):
+                self._remove(self._directory / name)
+
     def crash(self, mode: CrashMode) -> None:
         """Lose the tails of all engines, as `mode` says; to be called after the file system's `crash`."""
         self.boots += 1
