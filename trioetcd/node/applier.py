@@ -45,7 +45,7 @@ class Applier:
         proposals: Proposals,
         snapshotter: Snapshotter,
         membership: MembershipView,
-        on_installed: Callable[[], None],
+        wake_compactor: Callable[[], None],
     ) -> None:
         self._machine = machine
         self._raw_node = raw_node
@@ -53,7 +53,7 @@ class Applier:
         self._proposals = proposals
         self._snapshotter = snapshotter
         self._membership = membership
-        self._on_installed = on_installed
+        self._wake_compactor = wake_compactor
         self._queue: deque[Entry | SnapshotMetadata] = deque()
         self._queued = Signal()
         self._applied_waiters: list[tuple[int, trio.Event]] = []
@@ -133,7 +133,6 @@ class Applier:
     def _install(self, metadata: SnapshotMetadata) -> None:
         self._snapshotter.install(metadata)
         self._membership.changed()
-        self._on_installed()
 
     def _moved(self) -> None:
         """Let everyone know how far apply is."""
@@ -143,6 +142,8 @@ class Applier:
                 if index <= self.applied_index:
                     event.set()
             self._applied_waiters = [one for one in self._applied_waiters if one[0] > self.applied_index]
+        if self._machine.store.compaction.is_pending:
+            self._wake_compactor()
         if self._snapshotter.is_due:
             self._work.set()  # the driver takes it: it alone writes the log
 

@@ -73,7 +73,7 @@ class Parts:
             proposals=self.proposals,
             snapshotter=self.snapshotter,
             membership=self.membership,
-            on_installed=self.compactor.wake,
+            wake_compactor=self.compactor.wake,
         )
         self.reads = self._make_reads()
         self.driver = self._make_driver()
