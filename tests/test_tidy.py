@@ -35,7 +35,7 @@ BANS = (
     Ban("datetime.datetime.now", "the wall clock is passed in", owners=("log.py",)),
     Ban("datetime.datetime.utcnow", "the wall clock is passed in"),
     Ban("datetime.date.today", "the wall clock is passed in"),
-    Ban("random.", "chance is passed in as a Random", owners=("cli/production.py", "testing/")),
+    Ban("random.", "chance is passed in as a Random", owners=("cli/production.py", "client/client.py", "testing/")),
     Ban("os.urandom", "chance is passed in as a Random"),
     Ban("secrets.", "chance is passed in as a Random"),
     Ban("uuid.", "chance is passed in as a Random"),

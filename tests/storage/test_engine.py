@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,11 @@ def test_files_and_directory_are_the_owners_alone(tmp_path: Path) -> None:
     LevelEngine.open(tmp_path / "db", create=False).close()
     assert stat.S_IMODE((tmp_path / "db").stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "db").iterdir()} == {0o600}
+
+
+def test_the_empty_key_is_found_in_both_directions(tmp_path: Path) -> None:
+    with closing(LevelEngine.open(tmp_path / "db", create=True)) as engine:
+        engine.write([(b"", b"first"), (b"a", b"second")])
+        forwards = list(engine.range(b"", None))
+        assert forwards == [(b"", b"first"), (b"a", b"second")]
+        assert list(engine.range(b"", None, reverse=True)) == forwards[::-1]

@@ -243,8 +243,9 @@ def _iterate(
     if end is not None and start >= end:
         return
     try:
+        # plyvel loses the empty key when it goes backwards to a start of b"", and takes None for the same.
         with source.iterator(
-            start=start, stop=end, reverse=reverse, verify_checksums=True, fill_cache=fill_cache
+            start=start or None, stop=end, reverse=reverse, verify_checksums=True, fill_cache=fill_cache
         ) as pairs:
             yield from pairs
     except plyvel.Error as error:
