@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import trio
+
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ErrorKind
 from trioetcd.config.version import SERVER_VERSION
@@ -14,6 +16,7 @@ from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.gate import Gate
 from trioetcd.node.service.headers import Headers
 from trioetcd.storage.machine import StateMachine
+from trioetcd.storage.mvcc.hash import HashKv, KvHasher
 
 
 class DriverView(Protocol):
@@ -65,7 +68,19 @@ class MaintenanceService:
     async def hash_kv(self, request: m.HashKVRequest, context: CallContext) -> m.HashKVResponse:
         """Hash the keys as of a revision, 0 being now; equal on all members, and to etcd's own for the same history."""
         self._gate.admit(context)
-        result = self._machine.store.hash_kv(request.revision)
+        result = await self._hash_in_slices(request.revision)
         return m.HashKVResponse(
             header=self._headers.current(), hash=result.hash, compact_revision=result.compact_revision
         )
+
+    async def _hash_in_slices(self, revision: int) -> HashKv:
+        """Hash with checkpoints in between; begin anew when a snapshot replaced the state meanwhile."""
+        while True:
+            store = self._machine.store
+            hasher = KvHasher(store, revision)
+            while hasher.step():
+                await trio.lowlevel.checkpoint()
+                if self._machine.store is not store:
+                    break
+            else:
+                return hasher.result()
