@@ -126,7 +126,7 @@ class Take:
     count: int = 1
     stream: str = "stream"
     hide: tuple[str, ...] = ()
-    seconds: float = 5.0
+    seconds: float = 8.0
 
     def run(self, session: Session) -> list[str]:
         seen = []
