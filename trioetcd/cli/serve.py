@@ -33,7 +33,7 @@ class Run(Protocol):
     """How a member is run: calls `started()` when it serves, returns when `stop` is set and everything is closed."""
 
     def __call__(
-        self, config: MemberConfig, *, log: Logger, stop: trio.Event, task_status: trio.TaskStatus[None]
+        self, config: MemberConfig, *, log: Logger, stop: trio.Event, task_status: trio.TaskStatus[object]
     ) -> Awaitable[None]:
         """Run the member."""
         ...
@@ -96,7 +96,7 @@ def _signals_task(stop: Callable[[], None], log: Logger) -> Callable[..., Awaita
 
 
 async def _run_production_member(
-    config: MemberConfig, *, log: Logger, stop: trio.Event, task_status: trio.TaskStatus[None]
+    config: MemberConfig, *, log: Logger, stop: trio.Event, task_status: trio.TaskStatus[object]
 ) -> None:
     """The member as it runs in production: real disk, network, clock and randomness."""
     # Imported here, so that --help and version do not wait for the whole tree to load.
@@ -113,7 +113,7 @@ class _Progress:
     def __init__(self) -> None:
         self.is_up = False
 
-    def started(self, value: None = None) -> None:  # noqa: ARG002 # trio's signature
+    def started(self, value: object = None) -> None:  # noqa: ARG002 # trio's signature
         self.is_up = True
 
 

@@ -11,5 +11,5 @@ class NotServedError(ConfigError):
     """It is well said and etcd would take it; this version does not have it."""
 
 
-class StartRefused(Exception):  # noqa: N818 # a refusal for the operator to handle, no error of the program
+class StartRefused(Exception):  # a refusal for the operator to handle, no error of the program
     """The member cannot start on what it found: a foreign directory, damage, a taken port. One line, as above."""
