@@ -29,6 +29,11 @@ class Measurement:
         """Operations a second."""
         return self.operations / self.seconds
 
+    @property
+    def server_cpu(self) -> float:
+        """CPU time of all members that one operation cost, in microseconds. It hardly depends on what else runs."""
+        return self.server_cores / self.rate * 1e6
+
 
 def percentile(values: list[float], share: float) -> float:
     """The value below which that share of the sorted values lies; 0 of none."""

@@ -21,6 +21,7 @@ COLUMNS = (
     "ratio",
     "etcd p50/p99 ms",
     "trioetcd p50/p99 ms",
+    "CPU µs etcd/trioetcd",
     "generator",
 )
 
@@ -68,6 +69,7 @@ class Line:
             f"{self.median('trioetcd', 'rate'):,.0f}",
             f"{self.ratio:.2f}",
             *latencies,
+            " / ".join(f"{self.median(kind, 'server_cpu'):.0f}" for kind in self.samples),
             f"{self.generator_cores:.0%}",
         )
 
@@ -117,7 +119,8 @@ Machine: {machine()}; both servers, the generator and the disk share it.
 {meanings}
 
 Rates and latencies are medians over the rounds, in which both servers take turns on fresh directories. The ratio is
-trioetcd's rate over etcd's; of a paced workload, etcd's median latency over trioetcd's. `generator` is the most that
-the program which sends used of one core: as long as it is clearly below 100 %, the servers are what was measured.
+trioetcd's rate over etcd's; of a paced workload, etcd's median latency over trioetcd's. `CPU` is what all members
+spend on one operation. `generator` is the most that the program which sends used of one core: as long as it is clearly
+below 100 %, the servers are what was measured.
 """
     )
