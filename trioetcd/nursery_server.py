@@ -139,7 +139,12 @@ class _Tree:
         """Start level by level, each when the one around it is up; end them in the opposite order."""
         parts = self._parts
         peer_listeners = await self._environment.network.listen(self._config.listen_peer_urls)
-        client_listeners = await self._environment.network.listen(self._config.listen_client_urls)
+        try:
+            client_listeners = await self._environment.network.listen(self._config.listen_client_urls)
+        except OSError:
+            for listener in peer_listeners:
+                await listener.aclose()
+            raise
         async with trio.open_nursery() as core:
             await core.start(parts.driver.run)
             await core.start(parts.applier.run)

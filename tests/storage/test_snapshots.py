@@ -54,7 +54,12 @@ def test_every_damage_passes_over_to_the_next_older_one() -> None:
             image.flip_bit(SNAP / name(20), offset)
         else:
             image.truncate(SNAP / name(20), 7)
-        assert SnapshotFiles(fs=image, directory=SNAP).load_newest(marked(10, 20)) == metadata(10)
+        files = SnapshotFiles(fs=image, directory=SNAP)
+        assert files.load_newest(marked(10, 20)) == metadata(10)
+        assert files.damaged == [SNAP / name(20)]
+        assert image.list_directory(SNAP) == [name(10), name(20)]
+        files.set_damaged_aside()
+        assert not files.damaged
         assert image.list_directory(SNAP) == [name(10), name(20) + ".broken"]
 
 

@@ -92,7 +92,8 @@ def _recover(config: MemberConfig, environment: Environment, stack: ExitStack) -
     stack.callback(machine.close)
     if not contents.hard_state.term and not contents.entries and not snapshot.index:
         contents = _write_first_entries(wal, contents, members)
-    hard_state, raft_log = _log_of(contents, snapshot, machine)
+    hard_state, raft_log = _log_of(config, contents, snapshot, machine)
+    _tidy(environment, snapshot_files)
     return Recovered(
         member_id=member_id,
         cluster_id=cluster_id,
@@ -183,7 +184,13 @@ def _open_log(
     markers = read_markers(environment.filesystem, config.wal_directory)
     snapshot = snapshot_files.load_newest(markers) or SnapshotMetadata()
     start = WalSnapshot(snapshot.index, snapshot.term, snapshot.conf_state)
-    wal, contents = WriteAheadLog.open(fs=environment.filesystem, directory=config.wal_directory, start=start)
+    try:
+        wal, contents = WriteAheadLog.open(fs=environment.filesystem, directory=config.wal_directory, start=start)
+    except WalDamage as error:
+        if not snapshot_files.damaged:
+            raise
+        damaged = ", ".join(map(str, snapshot_files.damaged))
+        raise StartRefused(f"{damaged}: the checksum does not match, and without it: {error}") from error
     _log_found(environment.log, contents, snapshot)
     return wal, contents, snapshot
 
@@ -206,18 +213,29 @@ def _open_engine(environment: Environment, snapshot: SnapshotMetadata) -> Engine
     if folder.has_received(snapshot.index):
         environment.log.info("finishing the installation of a received snapshot", snapshot_index=snapshot.index)
         folder.swap_in(snapshot.index)
-    folder.discard_received()  # of others, a newer one was taken, or a crash came before the log had its marker
     return folder.open(create=False)
 
 
-def _log_of(contents: WalContents, snapshot: SnapshotMetadata, machine: StateMachine) -> tuple[HardState, RaftLog]:
+def _tidy(environment: Environment, snapshot_files: SnapshotFiles) -> None:
+    """Put aside what the start could do without; not before it is sure to come about."""
+    for path in snapshot_files.damaged:
+        environment.log.warning("a damaged snapshot file is passed over; the log has what it stood for", file=str(path))
+    snapshot_files.set_damaged_aside()
+    # Of received states that are not in use a newer one was taken, or a crash came before the log had its marker.
+    environment.engine_folder.discard_received()
+
+
+def _log_of(
+    config: MemberConfig, contents: WalContents, snapshot: SnapshotMetadata, machine: StateMachine
+) -> tuple[HardState, RaftLog]:
     """The log as the core will read it. What is applied was committed, even where the commit index was lost."""
     applied = machine.applied
     last_index = contents.entries[-1].index if contents.entries else snapshot.index
     if not snapshot.index <= applied.index <= last_index:
         raise StartRefused(
-            f"the database is at entry {applied.index}, the write-ahead log has {snapshot.index} to {last_index}: "
-            "they do not belong together; restore both from one copy, or remove this member and add it anew"
+            f"the database in {config.data_dir / 'member'} is at entry {applied.index}, the write-ahead log in "
+            f"{config.wal_directory} has {snapshot.index} to {last_index}: they do not "
+            "belong together; restore both from one copy, or remove this member and add it anew"
         )
     hard_state = contents.hard_state._replace(commit=max(contents.hard_state.commit, applied.index))
     # The core starts at the applied entry, so it is given the configuration as of that one.

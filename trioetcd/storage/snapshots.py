@@ -40,6 +40,7 @@ class SnapshotFiles:
         self._fs = fs
         self._directory = directory
         self._failure: DiskFailure | None = None
+        self._damaged: list[str] = []
         fs.make_directory(directory)
 
     def save(self, metadata: SnapshotMetadata) -> None:
@@ -57,17 +58,29 @@ class SnapshotFiles:
     def load_newest(self, markers: Sequence[WalSnapshot]) -> SnapshotMetadata | None:
         """The newest snapshot that has a marker in the log and a whole file; None if there is none.
 
-        A damaged file is renamed to `.broken`, and the next older one is tried.
+        A damaged file is passed over, and kept in mind for `damaged` and `set_damaged_aside`. Changes nothing.
         """
         marked = {(marker.index, marker.term) for marker in markers}
         for name in reversed(self._names()):
             metadata = self._read(name)
             if metadata is None:
-                self._fs.rename(self._directory / name, self._directory / (name + _BROKEN_SUFFIX))
-                self._fs.sync_directory(self._directory)
+                self._damaged.append(name)
             elif (metadata.index, metadata.term) in marked:
                 return metadata
         return None
+
+    @property
+    def damaged(self) -> Sequence[Path]:
+        """The files that `load_newest` passed over."""
+        return [self._directory / name for name in self._damaged]
+
+    def set_damaged_aside(self) -> None:
+        """Rename what was passed over to `.broken`: a start can do without it."""
+        for path in self.damaged:
+            self._fs.rename(path, path.with_name(path.name + _BROKEN_SUFFIX))
+        if self._damaged:
+            self._fs.sync_directory(self._directory)
+        self._damaged.clear()
 
     def purge(self, max_files: int) -> list[str]:
         """Remove the oldest files until at most `max_files` are left, and half-written ones; returns the names."""
