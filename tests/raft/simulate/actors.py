@@ -73,6 +73,11 @@ class Actors:
             return leader
         return chance.choice(list(self._world.nodes.values()))
 
+    def _any_leader(self, chance: Random) -> Node:
+        """Someone who takes itself for the leader, maybe of a term that is over; without one, anybody."""
+        leading = [node for node in self._world.nodes.values() if node.is_leading]
+        return chance.choice(leading) if leading else self._anyone(chance)
+
     # -- clients ------------------------------------------------------------------------------------------------
 
     def _propose(self, chance: Random) -> None:
@@ -81,7 +86,8 @@ class Actors:
             self._anyone(chance).ask("propose", b"%d" % self._proposed + b"." * chance.choice((0, 0, 50)))
 
     def _read(self, chance: Random) -> None:
-        self._anyone(chance).read()
+        for _ in range(chance.choice((1, 1, 3))):
+            (self._any_leader if chance.random() < 0.5 else self._anyone)(chance).read()
 
     # -- misfortune ---------------------------------------------------------------------------------------------
 
@@ -92,18 +98,13 @@ class Actors:
             return
         for node in nodes if chance.random() < 0.1 else [self._anyone(chance)]:
             if node.raw is not None:
-                self._world.say(f"crash: {node.id}")
-                node.crash()
-                self._world.schedule(1 + round(chance.expovariate(0.15 / TICK)), self._restart, node)
-
-    def _restart(self, node: Node) -> None:
-        if node.raw is None:
-            self._world.say(f"restart: {node.id}")
-            node.start()
+                self._world.crash(node)
 
     def _partition(self, chance: Random) -> None:
         members = list(self._world.nodes)
         side = set(chance.sample(members, chance.randrange(1, len(members) + 1)))
+        if chance.random() < 0.4:
+            side = {self._any_leader(chance).id, *chance.sample(members, len(members) // 3)}
         links = [(a, b) for a, b in product(members, members) if (a in side) != (b in side)]
         self._cut(links, f"partition: {sorted(side)}", chance)
 
@@ -159,11 +160,11 @@ class Actors:
         for node in self._world.nodes.values():
             node.paused_until = 0
             node.tick_length = TICK
-            self._restart(node)
+            self._world.restart(node)
 
     def is_settled(self, tick: int) -> bool:
         """Whether there is agreement; from time to time an entry is proposed, and a joint configuration is left."""
-        self._stop_removed()
+        self._run_members()
         leader = self._world.leader()
         if leader is None:
             return False
@@ -175,6 +176,17 @@ class Actors:
             return False
         return self.what_is_missing() == ""
 
+    @property
+    def is_beyond_repair(self) -> bool:
+        """Whether only a former member knows that it was removed.
+
+        Known of this algorithm as the field has it: a leader stops leading as soon as its removal is applied there (if
+        it is told to step down, or crashes), although the news of the commit may be lost on its way. Those who remain
+        still want its vote, which it refuses if its log is longer; and it may not campaign itself.
+        """
+        since = self._world.checks.configured_at[-1]
+        return self._world.leader() is None and all(node.core.log.committed < since for node in self._members())
+
     def _state(self) -> ConfState:
         return self._world.checks.configurations[-1]
 
@@ -184,9 +196,11 @@ class Actors:
             self._world.nodes[member] for member in sorted({*state.voters, *state.learners, *state.voters_outgoing})
         ]
 
-    def _stop_removed(self) -> None:
-        """Switch off who is no member any more, once all who are members know it; as an operator would."""
+    def _run_members(self) -> None:
+        """Run who is a member, and switch off who is none any more once all others know it; as an operator would."""
         members = self._members()
+        for node in members:
+            self._world.restart(node)
         since = self._world.checks.configured_at[-1]
         if all(node.machine.index >= since for node in members):
             for node in self._world.nodes.values():

@@ -68,7 +68,7 @@ def _exchange(owner: Any, name: Any, new: object) -> object:
     return old
 
 
-# -- what is saved, and when ------------------------------------------------------------------------------------------
+# -- what is saved, and when ---------------------------------------------------------------------------------
 
 
 class _ForgetfulDisk(Disk):
@@ -103,6 +103,20 @@ class _HastyNode(Node):
         super()._dispatch(messages)
 
 
+class _HastyCandidateNode(Node):
+    """Requests for votes leave at once, as the Ready of asynchronous storage lists them."""
+
+    def _in_order(self, messages: Sequence[Message]) -> Sequence[Message]:
+        return messages
+
+
+class _MixingNode(Node):
+    """A snapshot is taken while configuration changes from before it wait to be applied."""
+
+    def _is_applying(self) -> bool:
+        return False
+
+
 class _EarlyApplyingNode(Node):
     """What is committed is applied before it is saved here."""
 
@@ -112,7 +126,7 @@ class _EarlyApplyingNode(Node):
         super()._begin(ready)
 
 
-# -- who counts ---------------------------------------------------------------------------------------------------------
+# -- who counts ----------------------------------------------------------------------------------------------
 
 
 def _committed_with_learners(tracker: Tracker) -> int:
@@ -138,7 +152,7 @@ def _commit_any_term(log: RaftLog, index: int, term: int) -> bool:
     return True
 
 
-# -- votes --------------------------------------------------------------------------------------------------------------
+# -- votes ---------------------------------------------------------------------------------------------------
 
 
 def _grant_every_vote(core: Core, message: Message) -> None:
@@ -148,7 +162,7 @@ def _grant_every_vote(core: Core, message: Message) -> None:
             core.vote = message.from_
 
 
-# -- logs ---------------------------------------------------------------------------------------------------------------
+# -- logs ----------------------------------------------------------------------------------------------------
 
 
 def _always_in_conflict(log: RaftLog, entries: Sequence[Entry]) -> int:
@@ -171,7 +185,7 @@ def _enter_with_full_window(progress: Progress, state: ProgressState) -> None:
     progress.state = state
 
 
-# -- membership and reads -----------------------------------------------------------------------------------------------
+# -- membership and reads ------------------------------------------------------------------------------------
 
 
 def _refused_only_if_joint(core: Core, entry: Entry) -> bool:
@@ -260,6 +274,8 @@ BUGS: tuple[Bug, ...] = (
         breaks="a leader answers reads before it has committed in its term",
         patches=((HANDLERS[StateType.LEADER], MessageType.READ_INDEX, reads._confirm_or_answer),),
     ),
+    Bug(name="ask-before-save", breaks="requests for votes leave before the term is saved", node=_HastyCandidateNode),
+    Bug(name="snapshot-while-applying", breaks="a snapshot overtakes changes to be applied", node=_MixingNode),
     Bug(
         name="trust-late-save",
         breaks="a save that was asked for in an earlier term counts (the ABA case)",

@@ -42,8 +42,17 @@ if TYPE_CHECKING:
 
 _LEADS = StateType.LEADER
 _PROMISES_NOTHING = frozenset({MessageType.PRE_VOTE, MessageType.PRE_VOTE_RESP})
-_OF_A_LEADER = frozenset({MessageType.APP, MessageType.HEARTBEAT, MessageType.SNAP, MessageType.TIMEOUT_NOW})
-_ANSWERS = frozenset({MessageType.APP_RESP, MessageType.VOTE_RESP})
+_RELIED_ON = frozenset(  # with asynchronous storage, only these wait for the save of their term
+    {
+        MessageType.VOTE,
+        MessageType.VOTE_RESP,
+        MessageType.APP_RESP,
+        MessageType.APP,
+        MessageType.HEARTBEAT,
+        MessageType.SNAP,
+        MessageType.TIMEOUT_NOW,
+    }
+)
 
 
 class Violation(Exception):
@@ -260,7 +269,7 @@ class Checks:
             return
         durable = node.disk.durable
         state = durable.hard_state
-        relied_on = not node.asynchronous or kind in _ANSWERS
+        relied_on = not node.asynchronous or kind in _RELIED_ON
         if relied_on:
             self._said_term[node.id] = max(self._said_term[node.id], term)
             if state.term < term:
@@ -270,8 +279,15 @@ class Checks:
             self._granted[message.to, term].add(node.id)
             if state.term == term and state.vote != message.to:
                 raise Violation(_SAVED_FIRST, f"{node.id} votes for {message.to} in {term}, durable is {state}")
-        elif kind is MessageType.APP_RESP and not message.reject and durable.last_index() < message.index:
-            raise Violation(_SAVED_FIRST, f"{node.id} acknowledges {message.index}, durable is {durable.last_index()}")
+        # In a later term what is acknowledged may be replaced by the same save, as if the answer had been on its way
+        # for long: this member's vote in that term, if it gave one, went to a log that held it.
+        elif kind is MessageType.APP_RESP and not message.reject and state.term == term:
+            self._require_saved(node, message.index)
+
+    def _require_saved(self, node: Node, index: int) -> None:
+        last = node.disk.durable.last_index()
+        if last < index:
+            raise Violation(_SAVED_FIRST, f"{node.id} acknowledges {index}, durable is {last}")
 
     # -- state machines -----------------------------------------------------------------------------------------
 

@@ -58,6 +58,7 @@ class Plan:
     proposals: float
     reads: float
     crashes: float
+    crashes_at_work: float  # how many of the saves, and of the turns to apply, a crash comes before
     partitions: float
     one_way: float
     pauses: float
@@ -82,7 +83,7 @@ def draw_plan(chance: Random) -> Plan:
     return Plan(
         voters=voters,
         learners=chance.choice((0, 0, 0, 1, 2)),
-        chaos_ticks=chance.choice((30, 50, 70)),
+        chaos_ticks=chance.choice((30, 60, 120)),
         election_tick=chance.choice((3, 4, 6)),
         pre_vote=chance.random() < 0.5,
         check_quorum=chance.random() < 0.5 or lease_reads,
@@ -93,17 +94,18 @@ def draw_plan(chance: Random) -> Plan:
         max_committed_size_per_ready=chance.choice((0, 40, 1_000_000)),
         max_uncommitted_entries_size=chance.choice((0, 0, 100)),
         asynchronous=chance.choice((0, 0, 2, MEMBERS_MAX, MEMBERS_MAX)),
-        save_delay_max=chance.choice((0, TICK // 4, 2 * TICK)),
-        apply_delay_max=chance.choice((0, 0, TICK)),
-        delay_max=chance.choice((TICK // 10, TICK // 2, TICK if lease_reads else 2 * TICK)),
+        save_delay_max=chance.choice((0, TICK // 4, 2 * TICK, 5 * TICK)),
+        apply_delay_max=chance.choice((0, 0, TICK, 4 * TICK)),
+        delay_max=chance.choice((TICK // 10, TICK // 2, TICK // 2 if lease_reads else 2 * TICK)),
         loss=calm * maybe(0.4, 0.01, 0.25),
         duplicates=maybe(0.4, 0.01, 0.2),
         reorders=calm * maybe(0.4, 0.01, 0.3),
         reports=chance.choice((0.0, 0.5, 1.0)),
         clock_drift=calm * maybe(0.3, 0.05, 0.4),
         proposals=chance.uniform(0.1, 1.5),
-        reads=maybe(0.7, 0.1, 0.6),
+        reads=maybe(0.7, 0.1, 0.8),
         crashes=maybe(0.6, 0.02, 0.2),
+        crashes_at_work=maybe(0.3, 0.01, 0.1),
         partitions=calm * maybe(0.5, 0.02, 0.15),
         one_way=calm * maybe(0.3, 0.02, 0.15),
         pauses=calm * maybe(0.2, 0.02, 0.1),

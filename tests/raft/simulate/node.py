@@ -1,4 +1,4 @@
-"""A member: the core with a driver that does what each Ready says, in the order it says, and can be cut short anywhere."""
+"""A member: the core, and a driver that does what each Ready says in the order it says, and can be cut short."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from trioetcd.raft import (
     ReadOnlyOption,
     Ready,
     Snapshot,
+    StateType,
     decode_conf_change_entry,
 )
 from trioetcd.raft.core import Core
@@ -74,12 +75,18 @@ class Node:
         self._appends: deque[Message] = deque()  # asynchronous storage: what the two threads have to do
         self._applies: deque[Message] = deque()
         self._reads = 0
+        self._save_delay_max = self._disk_chance.choice((0, plan.save_delay_max))  # disks differ
 
     @property
     def core(self) -> Core:
         """The state of the core: nothing public tells all that the rules are about."""
         assert self.raw is not None
         return self.raw._core
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether it runs and takes itself for the leader."""
+        return self.raw is not None and self.core.state is StateType.LEADER
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -144,7 +151,7 @@ class Node:
         return True
 
     def _is_applying(self) -> bool:
-        """Whether entries were handed out and are not applied: a snapshot's configuration must not come before theirs."""
+        """Whether entries were handed out and are not applied yet."""
         return bool(self._applies or (self._ready is not None and self._ready.committed_entries))
 
     def ask(self, wish: str, *arguments: object) -> None:
@@ -205,7 +212,7 @@ class Node:
         self._send(ready.messages_now)
         self._write(ready.hard_state, ready.entries, ready.snapshot)
         if ready.must_sync or ready.snapshot is not None:
-            self._later(self._plan.save_delay_max, self._saved)
+            self._later(self._save_delay_max, self._saved)
         else:
             self._saved()
 
@@ -234,17 +241,30 @@ class Node:
     # Asynchronous storage: two threads with work of their own, in order.
 
     def _dispatch(self, messages: Sequence[Message]) -> None:
-        for message in messages:
+        for message in self._in_order(messages):
             if message.to == LOCAL_APPEND_THREAD:
                 self._appends.append(message)
                 if len(self._appends) == 1:
-                    self._later(self._plan.save_delay_max, self._append_next)
+                    self._later(self._save_delay_max, self._append_next)
             elif message.to == LOCAL_APPLY_THREAD:
                 self._applies.append(message)
                 if len(self._applies) == 1:
                     self._later(self._plan.apply_delay_max, self._apply_next)
             else:
                 self._send((message,))
+
+    def _in_order(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Hold requests for votes back until the term is saved that they are of; the Ready lists them before it.
+
+        Else a member could win its term, lead in it, crash before it is saved, and win it once more: with other
+        entries of the same term at the same index.
+        """
+        requests = [message for message in messages if message.type is MessageType.VOTE]
+        for message in messages if requests else ():
+            if message.to == LOCAL_APPEND_THREAD:
+                message.responses += requests
+                return [message for message in messages if message.type is not MessageType.VOTE]
+        return messages
 
     def _append_next(self) -> None:
         message = self._appends[0]
@@ -257,7 +277,7 @@ class Node:
         self._appends.popleft()
         self._respond(message)
         if self._appends:
-            self._later(self._plan.save_delay_max, self._append_next)
+            self._later(self._save_delay_max, self._append_next)
 
     def _apply_next(self) -> None:
         message = self._applies[0]
@@ -288,7 +308,11 @@ class Node:
             action()
 
     def _resume(self, incarnation: int, action: Callable[[], None]) -> None:
-        if incarnation == self.incarnation:
+        if incarnation != self.incarnation:
+            return
+        if self._disk_chance.random() < self._plan.crashes_at_work and not self._world.healed:
+            self._world.crash(self)
+        else:
             action()
             self._work()
 
