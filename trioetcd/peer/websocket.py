@@ -66,8 +66,9 @@ class FrameStream:
         """Take over the deadline for what is received, for all of it at once; raises once it has passed."""
         stream = self._stream
         stream.receive_seconds = math.inf
-        while (silence := trio.current_time() - stream.received_at) < seconds:  # noqa: ASYNC110 # an event a frame costs more
-            await trio.sleep(seconds - silence)
+        # A deadline, not a difference: a rest that is too small to move a float of the clock would never have passed.
+        while (deadline := stream.received_at + seconds) > trio.current_time():  # noqa: ASYNC110 # an event a frame costs more
+            await trio.sleep_until(deadline)
         raise PeerFailure(f"nothing came for {seconds:g} s")
 
 
