@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.conformance.cases import Call, get
+from tests.conformance.cases import Call, b64, get, op_delete, put, txn
 
 
 @dataclass(frozen=True)
 class Deliberate:
-    """One request, what trioetcd answers (status, and what its body contains), and why etcd 3.5.1 is not followed."""
+    """What is asked, what trioetcd answers last (status, and what its body contains), and why not as etcd 3.5.1."""
 
     name: str
-    call: Call
+    calls: tuple[Call, ...]
     status: int
     contains: str
     reason: str
@@ -45,14 +45,24 @@ ON_PURPOSE: dict[str, str] = {
 DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate(
         "an unknown sort target",
-        get("k", "l", sort_target=9, sort_order="ASCEND"),
+        (get("k", "l", sort_target=9, sort_order="ASCEND"),),
         400,
         "etcdserver: invalid sort option",
         "etcd 3.5.1 panics and ends; later etcd answers so",
     ),
+    *(
+        Deliberate(
+            f"a put with {keep} of a key that its own transaction deletes",
+            (put("gone"), txn(success=(op_delete("gone"), {"request_put": {"key": b64("gone"), keep: True}}))),
+            400,
+            "etcdserver: key not found",
+            "etcd 3.5.1 panics and ends: it looks for the key before the transaction, and then does not find it",
+        )
+        for keep in ("ignore_value", "ignore_lease")
+    ),
     Deliberate(
         "hashKV has a path of its own",
-        Call("/v3/maintenance/hashkv", {}),
+        (Call("/v3/maintenance/hashkv", {}),),
         200,
         '"hash":',
         "3.5.1 has no path for it (two RPCs shared one); later releases of 3.5 have this one",
@@ -60,7 +70,7 @@ DELIBERATE: tuple[Deliberate, ...] = (
     *(
         Deliberate(
             f"GET {path}",
-            Call(path, None, "GET"),
+            (Call(path, None, "GET"),),
             200,
             "ok",
             "3.5.1 has no such path; releases from 3.5.11 on do",
@@ -69,7 +79,7 @@ DELIBERATE: tuple[Deliberate, ...] = (
     ),
     Deliberate(
         "/livez?verbose",
-        Call("/livez?verbose", None, "GET"),
+        (Call("/livez?verbose", None, "GET"),),
         200,
         "[+]serializable_read ok",
         "3.5.1 has no such path; releases from 3.5.11 on do",

@@ -190,6 +190,24 @@ def test_a_start_before_compaction_is_canceled_with_the_revision() -> None:
     assert stream.watcher_count == 1
 
 
+def test_an_id_that_compaction_ended_is_taken_until_it_is_canceled() -> None:
+    world = World()
+    for _ in range(4):
+        world.do(put(b"a"))
+    world.compact(4)
+    stream = world.stream()
+    stream.create(watch(key=b"a", start_revision=2, watch_id=1))
+    world.hub.catch_up(100)
+    drain(stream)
+    stream.create(watch(key=b"a", watch_id=1))
+    assert drain(stream)[0].cancel_reason == "mvcc: duplicate watch ID provided on the WatchStream"
+    stream.cancel(1)
+    stream.cancel(1)
+    assert [(delivery.watch_id, delivery.canceled) for delivery in drain(stream)] == [(1, True)]
+    stream.create(watch(key=b"a", watch_id=1))
+    assert drain(stream)[0].cancel_reason == ""
+
+
 def test_a_deletion_at_the_compact_revision_is_told() -> None:
     world = World()
     world.do(put(b"k"))

@@ -44,6 +44,7 @@ class WatchStream:
         self._events_max = events_max
         self._bytes_max = bytes_max
         self._watchers: dict[int, Watcher] = {}
+        self._left_behind: set[int] = set()  # IDs that compaction ended: taken, as with etcd, until they are canceled
         self._next_id = 0
         self._queue: deque[tuple[WatchDelivery, int]] = deque()  # with its size in bytes
         self._queued_events = 0  # a delivery without events counts as one
@@ -69,10 +70,13 @@ class WatchStream:
         end = end_of(request.range_end)
         if end and end <= (request.key or b"\0"):
             return _EMPTY_RANGE
-        return _DUPLICATE_ID if request.watch_id != AUTO_ID and request.watch_id in self._watchers else ""
+        return _DUPLICATE_ID if request.watch_id != AUTO_ID and self._is_taken(request.watch_id) else ""
+
+    def _is_taken(self, watch_id: int) -> bool:
+        return watch_id in self._watchers or watch_id in self._left_behind
 
     def _auto_id(self) -> int:
-        while self._next_id in self._watchers:
+        while self._is_taken(self._next_id):
             self._next_id += 1
         self._next_id += 1
         return self._next_id - 1
@@ -87,7 +91,11 @@ class WatchStream:
         watcher = self._watchers.pop(watch_id, None)
         if watcher is not None:
             self._hub.remove(watcher)
-            self.push(WatchDelivery(watch_id, self._hub.store.revision, canceled=True))
+        elif watch_id in self._left_behind:
+            self._left_behind.remove(watch_id)
+        else:
+            return
+        self.push(WatchDelivery(watch_id, self._hub.store.revision, canceled=True))
 
     def request_progress(self) -> None:
         """Queue the store's revision under ID -1, once all watchers have been told everything up to it."""
@@ -178,6 +186,7 @@ class WatchStream:
     def cancel_compacted(self, watcher: Watcher, compact_revision: int) -> None:
         """End a watcher that history has left behind."""
         del self._watchers[watcher.id]
+        self._left_behind.add(watcher.id)
         self._hub.remove(watcher)
         self.push(WatchDelivery(watcher.id, 0, canceled=True, compact_revision=compact_revision))
 
