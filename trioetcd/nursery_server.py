@@ -4,7 +4,7 @@
     └─ with recover(...): data directory locked, log and engine open            (closed last, on every exit)
        └─ core nursery:        driver, ticks, applier
           └─ peers nursery:       peer listener, transport
-             └─ upkeep nursery:      reads, watches, compaction, versions, publish, purge, descriptors
+             └─ upkeep nursery:      reads, watches, compaction, versions, leases, publish, purge, descriptors
                 └─ clients nursery:     client listener, until the stop
 
 Each level outlives what is inside it. A stop ends the clients first, with a moment for requests in flight; then the
@@ -34,11 +34,13 @@ from trioetcd.node.peer_gateway import PeerGateway
 from trioetcd.node.services import make_services
 from trioetcd.node.ticking import hasten_first_election, tick_loop
 from trioetcd.node.upkeep.file_descriptors import DescriptorMonitor, client_connections_max, descriptor_limit
+from trioetcd.node.upkeep.lease_expiry import LeaseExpiry
 from trioetcd.node.upkeep.publish import publish
 from trioetcd.node.upkeep.purge import Purge
 from trioetcd.node.upkeep.versions import VersionMonitor
 from trioetcd.node.upkeep.watches import ProgressNotifier, WatchResync
 from trioetcd.peer.headers import PeerIdentity
+from trioetcd.peer.leases import LeaseForwarder
 from trioetcd.peer.listener import PeerListener
 from trioetcd.peer.measures import peer_metrics
 from trioetcd.peer.remote import bootstrapped_members
@@ -99,12 +101,19 @@ class _Tree:
             transport=self._transport,
             durations=durations,
         )
-        self._services = make_services(config=config, recovered=recovered, parts=self._parts, random=environment.random)
+        self._services = make_services(
+            config=config,
+            recovered=recovered,
+            parts=self._parts,
+            random=environment.random,
+            lease_forwarder=LeaseForwarder(transport=self._transport),
+        )
         self._gateway.attach(
             driver=self._parts.driver,
             snapshotter=self._parts.snapshotter,
             membership=self._parts.membership,
             maintenance=self._services.maintenance,
+            lease_primary=self._parts.lease_primary,
         )
         self._descriptors = DescriptorMonitor(log=environment.log)
         self._view = self._make_view(durations)
@@ -209,6 +218,8 @@ class _Tree:
             log=self._log,
         )
         await nursery.start(versions.run)
+        expiry = LeaseExpiry(lessor=parts.lessor, leadership=parts.leadership, proposals=parts.proposals, log=self._log)
+        await nursery.start(expiry.run)
         await nursery.start(self._publish)
         purge = Purge(
             wal=self._recovered.wal,

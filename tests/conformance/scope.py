@@ -13,11 +13,6 @@ from tests.conformance.wire import Answer, Connection
 
 NOT_BUILT: frozenset[str] = frozenset(
     {
-        "/v3/lease/keepalive",
-        "/v3/lease/timetolive",
-        "/v3/kv/lease/timetolive",
-        "/v3/lease/leases",
-        "/v3/kv/lease/leases",
         "/v3/cluster/member/add",
         "/v3/cluster/member/remove",
         "/v3/cluster/member/update",

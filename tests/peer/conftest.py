@@ -12,6 +12,7 @@ import trio
 from structlog.testing import LogCapture
 
 from trioetcd.api import messages as m
+from trioetcd.node.lease_primary import NotPrimary
 from trioetcd.node.protocols import PeerInfo
 from trioetcd.peer.headers import PeerIdentity
 from trioetcd.peer.listener import PeerListener
@@ -76,6 +77,8 @@ class Handler:
     told_removed_by: list[int] = field(default_factory=list)
     sinks: list[Sink] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
+    leads: bool = True
+    leases: dict[int, int] = field(default_factory=dict)
     state: Sequence[bytes] = (b"state " * 1000, b"more", b"end")
     arrived: trio.Event = field(default_factory=trio.Event)
 
@@ -120,6 +123,19 @@ class Handler:
     async def hash_kv(self, revision: int) -> m.HashKVResponse:
         await trio.lowlevel.checkpoint()
         return m.HashKVResponse(header=m.ResponseHeader(revision=61), hash=42, compact_revision=revision)
+
+    async def lease_keep_alive(self, lease_id: int) -> int:
+        await trio.lowlevel.checkpoint()
+        if not self.leads:
+            raise NotPrimary("another member leads")
+        return self.leases.get(lease_id, 0)
+
+    async def lease_time_to_live(self, request: m.LeaseTimeToLiveRequest) -> m.LeaseTimeToLiveResponse:
+        ttl = await self.lease_keep_alive(request.ID)
+        if not ttl:
+            return m.LeaseTimeToLiveResponse(ID=request.ID, TTL=-1)
+        keys = [b"a", b"b"] if request.keys else []
+        return m.LeaseTimeToLiveResponse(ID=request.ID, TTL=0, grantedTTL=ttl, keys=keys)
 
     def cluster_version(self) -> str | None:
         return "3.5.0"

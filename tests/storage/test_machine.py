@@ -9,7 +9,7 @@ import pytest
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.raft.types import ConfState
-from trioetcd.storage.internal_ops import ClusterVersionSet, MemberAttributes
+from trioetcd.storage.internal_ops import ClusterVersionSet, LeaseExpired, LeasesRemaining, MemberAttributes
 from trioetcd.storage.machine import AppliedPosition, Committed, Outcome, StateMachine
 from trioetcd.storage.memory_engine import MemoryEngine
 from trioetcd.storage.requests import Proposal, RaftRequest
@@ -169,6 +169,20 @@ def test_grants_and_revocations_are_told(machine: StateMachine) -> None:
     machine.leases.on_revoked = lambda lease: told.append(("revoked", lease.id))
     do(machine, m.LeaseGrantRequest(ID=5, TTL=10), m.LeaseRevokeRequest(ID=5))
     assert told == [("granted", 5), ("revoked", 5)]
+
+
+def test_what_a_leader_says_of_time_holds_in_its_own_term(machine: StateMachine) -> None:
+    do(machine, m.LeaseGrantRequest(ID=5, TTL=100), put(b"a", lease=5))
+    before = machine.digest()
+    half = [m.LeaseCheckpoint(ID=5, remaining_TTL=50)]
+    for term in (0, 2):
+        ops = (LeaseExpired(term=term, lease_id=5), LeasesRemaining(term=term, checkpoints=half))
+        assert do(machine, *ops) == [of(ErrorKind.NOT_LEADER)] * 2
+    assert machine.digest() == before
+    do(machine, LeasesRemaining(term=1, checkpoints=half))
+    assert machine.leases.all[5].remaining_ttl_seconds == 50
+    assert revisions(do(machine, LeaseExpired(term=1, lease_id=5))) == [3]
+    assert 5 not in machine.leases
 
 
 def alarm(action: m.AlarmAction, kind: m.AlarmType, member_id: int = 0) -> m.AlarmRequest:

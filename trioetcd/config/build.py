@@ -49,6 +49,7 @@ def member_config(settings: Settings) -> MemberConfig:
         max_txn_ops=integer(text("max-txn-ops")),
         watch_progress_notify_interval_seconds=duration_seconds(text("experimental-watch-progress-notify-interval"))
         or PROGRESS_INTERVAL_SECONDS_DEFAULT,
+        lease_checkpoint=_lease_checkpoint(settings),
         http_engine=cast("HttpEngine", text("http-engine")),
         log=log_config(settings),
     )
@@ -65,6 +66,20 @@ def log_config(settings: Settings) -> LogConfig:
         format=cast("LogFormat", settings.text("log-format")),
         outputs=tuple("stderr" if output == "default" else output for output in outputs) or ("stderr",),
     )
+
+
+def _lease_checkpoint(settings: Settings) -> bool:
+    """Checkpoints are part of the replicated state, so they are always persisted: that flag only must not stand alone.
+
+    The rule is etcd's.
+    """
+    enabled = boolean(settings.text("experimental-enable-lease-checkpoint"))
+    if boolean(settings.text("experimental-enable-lease-checkpoint-persist")) and not enabled:
+        raise ConfigError(
+            "setting experimental-enable-lease-checkpoint-persist requires experimental-enable-lease-checkpoint; "
+            "add --experimental-enable-lease-checkpoint"
+        )
+    return enabled
 
 
 def _urls(settings: Settings, name: str) -> tuple[Url, ...]:

@@ -93,6 +93,18 @@ OPERATION: Final = (
         Kind.DURATION,
     ),
     Flag(
+        "experimental-enable-lease-checkpoint",
+        "false",
+        "Record what is left of long leases, so that a change of the leader does not begin them anew.",
+        Kind.BOOLEAN,
+    ),
+    Flag(
+        "experimental-enable-lease-checkpoint-persist",
+        "false",
+        "Keep those records over restarts; here they always are.",
+        Kind.BOOLEAN,
+    ),
+    Flag(
         "experimental-snapshot-catchup-entries",
         "5000",
         "Entries kept behind a snapshot for slow followers.",
@@ -167,7 +179,6 @@ IGNORED: Final = (
     *("experimental-distributed-tracing-instance-id", "experimental-distributed-tracing-sampling-rate"),
     *("experimental-initial-corrupt-check", "experimental-corrupt-check-time"),
     *("experimental-compact-hash-check-enabled", "experimental-compact-hash-check-time"),
-    *("experimental-enable-lease-checkpoint", "experimental-enable-lease-checkpoint-persist"),
     *("experimental-compaction-batch-limit", "experimental-compaction-sleep-interval"),
     *("experimental-peer-skip-client-san-verification", "experimental-downgrade-check-time"),
     *("experimental-warning-apply-duration", "experimental-memory-mlock"),
@@ -179,8 +190,7 @@ IGNORED: Final = (
 _SWITCHES: Final = frozenset(
     {
         *("enable-v2", "force", "experimental-enable-distributed-tracing", "experimental-initial-corrupt-check"),
-        *("experimental-compact-hash-check-enabled", "experimental-enable-lease-checkpoint"),
-        *("experimental-enable-lease-checkpoint-persist", "experimental-peer-skip-client-san-verification"),
+        *("experimental-compact-hash-check-enabled", "experimental-peer-skip-client-san-verification"),
         *("experimental-memory-mlock", "experimental-txn-mode-write-with-shared-buffer"),
         *("experimental-stop-grpc-service-on-defrag", "v", "vv"),
     }

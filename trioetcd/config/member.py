@@ -71,6 +71,8 @@ class MemberConfig:
     max_request_bytes: int = 1_572_864
     max_txn_ops: int = 128
     watch_progress_notify_interval_seconds: float = PROGRESS_INTERVAL_SECONDS_DEFAULT
+    lease_checkpoint: bool = False
+    """Whether the leader records, now and then, what is left of long leases. It outlives restarts, too."""
     http_engine: HttpEngine = "auto"
     log: LogConfig = LogConfig()
 

@@ -51,10 +51,15 @@ class MemberMeasures:
         """The store's."""
         store = self._parts.machine.store
         size_bytes = self._parts.machine.size_bytes()
+        leases = self._parts.lessor.status()
         return StoreMetrics(
             current_revision=store.revision,
             compact_revision=store.compact_revision,
             keys=store.index.live_count,
+            leases_granted=leases.granted,
+            leases_renewed=leases.renewed,
+            leases_revoked=leases.revoked,
+            leases_expired=leases.expired,
             size_bytes=size_bytes,
             size_in_use_bytes=size_bytes,
         )

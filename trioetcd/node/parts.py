@@ -14,6 +14,8 @@ from trioetcd.node.disk import Disk
 from trioetcd.node.driver import RaftDriver
 from trioetcd.node.environment import Environment
 from trioetcd.node.leadership import Leadership
+from trioetcd.node.lease_primary import LeasePrimary
+from trioetcd.node.lessor import Lessor
 from trioetcd.node.membership import MembershipView
 from trioetcd.node.parking import Signal
 from trioetcd.node.proposals import Proposals
@@ -23,6 +25,7 @@ from trioetcd.node.request_ids import RequestIds
 from trioetcd.node.snapshotting import Snapshotter
 from trioetcd.node.timeouts import TimeoutExplainer
 from trioetcd.node.upkeep.compaction import Compactor
+from trioetcd.node.upkeep.lease_expiry import CHECKPOINT_INTERVAL_SECONDS
 from trioetcd.raft import Config, RawNode
 
 # etcd's settings of the core (server/etcdserver/raft.go).
@@ -76,6 +79,8 @@ class Parts:
             wake_compactor=self.compactor.wake,
         )
         self.reads = self._make_reads()
+        self.lessor = self._make_lessor()
+        self.lease_primary = LeasePrimary(lessor=self.lessor, reads=self.reads, proposals=self.proposals)
         self.driver = self._make_driver()
 
     def _make_core(self) -> RawNode:
@@ -131,6 +136,15 @@ class Parts:
             next_id=self._ids.next,
             is_lone_voter=lambda: self.membership.is_lone_voter,
             timeout_seconds=self._config.request_timeout_seconds,
+        )
+
+    def _make_lessor(self) -> Lessor:
+        return Lessor(
+            machine=self.machine,
+            leadership=self.leadership,
+            clock=trio.current_time,
+            extension_seconds=self._config.election_timeout_ms / 1000,
+            checkpoint_interval_seconds=CHECKPOINT_INTERVAL_SECONDS if self._config.lease_checkpoint else None,
         )
 
     def _make_driver(self) -> RaftDriver:

@@ -9,6 +9,7 @@ import orjson
 from trioetcd.api import messages as m
 from trioetcd.log import Logger
 from trioetcd.node.driver import RaftDriver
+from trioetcd.node.lease_primary import LeasePrimary
 from trioetcd.node.membership import MembershipView
 from trioetcd.node.service.context import ANYONE
 from trioetcd.node.service.maintenance import MaintenanceService
@@ -36,12 +37,14 @@ class PeerGateway:
         snapshotter: Snapshotter,
         membership: MembershipView,
         maintenance: MaintenanceService,
+        lease_primary: LeasePrimary,
     ) -> None:
         """Take the parts that calls are passed on to."""
         self._driver = driver
         self._snapshotter = snapshotter
         self._membership = membership
         self._maintenance = maintenance
+        self._lease_primary = lease_primary
 
     def process(self, messages: Sequence[Message]) -> None:
         """Step the core with messages that passed the checks."""
@@ -88,6 +91,14 @@ class PeerGateway:
     async def hash_kv(self, revision: int) -> m.HashKVResponse:
         """The hash of the store as of a revision; raises `ApiError`."""
         return await self._maintenance.hash_kv(m.HashKVRequest(revision=revision), ANYONE)
+
+    async def lease_keep_alive(self, lease_id: int) -> int:
+        """Keep a lease alive as the leader; its TTL in seconds, 0: there is none. Raises `NotPrimary`, `ApiError`."""
+        return await self._lease_primary.keep_alive(lease_id)
+
+    async def lease_time_to_live(self, request: m.LeaseTimeToLiveRequest) -> m.LeaseTimeToLiveResponse:
+        """What the leader knows of a lease; TTL -1 when there is none. Raises `NotPrimary`."""
+        return await self._lease_primary.time_to_live(request)
 
     def cluster_version(self) -> str | None:
         """The version that the cluster agreed on."""

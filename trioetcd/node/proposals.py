@@ -79,13 +79,14 @@ class Proposals:
         self._in_flight: OrderedDict[int, tuple[_Waiting, ...]] = OrderedDict()
         self._failed = 0
 
-    async def submit(self, request: RaftRequest) -> object:
+    async def submit(self, request: RaftRequest, *, bounded: bool = True) -> object:
         """Replicate and apply a request; return its response.
 
         Raises `ApiError`: the refusal that apply decided on, a request that is too large, too many at once, or a
         timeout that names its cause. After a timeout, or after cancellation, the request may still be applied.
+        `bounded=False` is for the few requests of the member itself that must not starve when clients are too many.
         """
-        if len(self._waiting) >= WAITING_REQUESTS_MAX:
+        if bounded and len(self._waiting) >= WAITING_REQUESTS_MAX:
             raise ApiError.of(ErrorKind.REQUEST_TOO_MANY_REQUESTS)
         waiting = _Waiting(request, self._clock())
         self._check_size(waiting)

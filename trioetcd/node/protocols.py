@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import trio
 
+from trioetcd.api import messages as m
 from trioetcd.raft.types import Message
 
 
@@ -49,6 +50,22 @@ class Transport(Protocol):
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Serve the connections until cancelled."""
+
+
+class ForwardFailed(Exception):
+    """The leader was not reached, or does not lead (any more): ask the next one."""
+
+
+class LeaseForwarder(Protocol):
+    """How the leader is asked about the time of leases. Every method raises `ForwardFailed`."""
+
+    async def keep_alive(self, member_id: int, lease_id: int) -> int:
+        """Let a lease begin its TTL anew; the TTL in seconds, 0 when there is no such lease."""
+        ...
+
+    async def time_to_live(self, member_id: int, request: m.LeaseTimeToLiveRequest) -> m.LeaseTimeToLiveResponse:
+        """What is left of a lease; TTL -1 when there is none. The header is the leader's, or missing."""
+        ...
 
 
 class SnapshotSource(Protocol):

@@ -8,6 +8,7 @@ from random import Random
 from trioetcd.config import MemberConfig
 from trioetcd.node.bootstrap import Recovered
 from trioetcd.node.parts import Parts
+from trioetcd.node.protocols import LeaseForwarder
 from trioetcd.node.service.cluster import ClusterService
 from trioetcd.node.service.gate import Gate
 from trioetcd.node.service.headers import Headers
@@ -33,7 +34,9 @@ class Services:
     election: None = None
 
 
-def make_services(*, config: MemberConfig, recovered: Recovered, parts: Parts, random: Random) -> Services:
+def make_services(
+    *, config: MemberConfig, recovered: Recovered, parts: Parts, random: Random, lease_forwarder: LeaseForwarder
+) -> Services:
     """The services over the parts of a member."""
     headers = Headers(
         cluster_id=recovered.cluster_id,
@@ -64,6 +67,11 @@ def make_services(*, config: MemberConfig, recovered: Recovered, parts: Parts, r
             gate=gate,
             random=random,
             ttl_seconds_min=_lease_ttl_seconds_min(config),
+            leadership=parts.leadership,
+            lessor=parts.lessor,
+            primary=parts.lease_primary,
+            forwarder=lease_forwarder,
+            timeout_seconds=config.request_timeout_seconds,
         ),
         cluster=ClusterService(machine=parts.machine, reads=parts.reads, headers=headers, gate=gate),
         maintenance=MaintenanceService(

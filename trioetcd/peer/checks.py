@@ -61,6 +61,11 @@ def check_cluster(request: PeerHeaders, local: PeerIdentity, _: Membership) -> R
     return None
 
 
+def check_cluster_given(request: PeerHeaders, local: PeerIdentity, members: Membership) -> Refusal | None:
+    """What asks after leases need not say where it comes from (etcd's members do not); what it says must fit."""
+    return check_cluster(request, local, members) if request.cluster_id else None
+
+
 def check_to_given(request: PeerHeaders, local: PeerIdentity, members: Membership) -> Refusal | None:
     """A stream says whom it is for; it may not be forgotten."""
     if request.to is None:
@@ -99,6 +104,8 @@ def check_message_sender(request: PeerHeaders, _: PeerIdentity, members: Members
 
 STREAM_RULES: Final[tuple[Rule, ...]] = (check_version, check_cluster, check_to_given, check_stream_sender)
 MESSAGE_RULES: Final[tuple[Rule, ...]] = (check_version, check_cluster, check_to, check_message_sender)
+
+LEASE_RULES: Final[tuple[Rule, ...]] = (check_cluster_given, check_to)
 
 
 def refusal_of(

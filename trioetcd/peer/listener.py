@@ -9,6 +9,7 @@
 | /version                     | GET    | versions of the server and of the cluster                        |
 | /members                     | GET    | the members, as an array                                         |
 | /members/hashkv              | GET    | hash of the store at the revision in the JSON body               |
+| /leases, /leases/internal    | POST   | the time of a lease, asked of the leader (see `leases`)          |
 
 Everything on it trusts the network that it listens on. What comes under /raft has to pass the rules of `checks`;
 a refusal is answered with its reason and logged at a bounded rate.
@@ -26,12 +27,21 @@ import trio
 from trioetcd.api.errors import ApiError
 from trioetcd.http11 import BadRequest, BodyTooLarge, ClientGone, Limits, Request, ServerConnection
 from trioetcd.log import Logger
-from trioetcd.peer.checks import MESSAGE_RULES, STREAM_RULES, Refusal, Rule, refusal_of
+from trioetcd.peer.checks import LEASE_RULES, MESSAGE_RULES, STREAM_RULES, Refusal, Rule, refusal_of
 from trioetcd.peer.clock import format_time
 from trioetcd.peer.dialer import lean
 from trioetcd.peer.framing import FRAME_BYTES_MAX, DamagedFrame, decode_frame
 from trioetcd.peer.guarded import GuardedStream
 from trioetcd.peer.headers import BadHeader, PeerHeaders, read_headers, read_id
+from trioetcd.peer.leases import (
+    BODY_BYTES_MAX,
+    INTERNAL_PATH,
+    KEEP_ALIVE_PATH,
+    PROTOBUF,
+    LeaseAnswer,
+    answer_internal,
+    answer_keep_alive,
+)
 from trioetcd.peer.link import IO_SECONDS
 from trioetcd.peer.protocols import RaftHandler
 from trioetcd.peer.snapshot import SnapshotReceiver
@@ -117,6 +127,8 @@ class PeerListener:
                 Route("/version", "GET", self._version),
                 Route("/members", "GET", self._members),
                 Route("/members/hashkv", "GET", self._hash_kv),
+                Route(KEEP_ALIVE_PATH, "POST", self._lease_route(answer_keep_alive)),
+                Route(INTERNAL_PATH, "POST", self._lease_route(answer_internal)),
             )
         }
 
@@ -191,6 +203,15 @@ class PeerListener:
             return self._refused(request, refusal, headers.from_)
         self._transport.note_sender(headers)
         return headers
+
+    def _refuse_by(self, rules: tuple[Rule, ...], request: Request) -> Answer | None:
+        """The refusal of a request whose sender is not to be remembered, or None."""
+        try:
+            headers = read_headers(request.headers)
+        except BadHeader as error:
+            return self._refused(request, Refusal(400, "bad header", str(error)), 0)
+        refusal = refusal_of(rules, headers, local=self._local, members=self._handler)
+        return None if refusal is None else self._refused(request, refusal, headers.from_)
 
     def _refused(self, request: Request, refusal: Refusal, sender: int) -> Answer:
         self._log_refusal(request.path, refusal, sender)
@@ -280,6 +301,15 @@ class PeerListener:
         header = {"revision": answer.header.revision if answer.header is not None else 0}
         fields = {"header": header, "hash": answer.hash, "compact_revision": answer.compact_revision}
         return Answer(200, json.dumps(fields, separators=(",", ":")).encode(), (_JSON,))
+
+    def _lease_route(self, answer: Callable[[RaftHandler, bytes], Awaitable[LeaseAnswer]]) -> Serve:
+        async def serve(exchange: Exchange) -> Answer:
+            if (refused := self._refuse_by(LEASE_RULES, exchange.request)) is not None:
+                return refused
+            status, body = await answer(self._handler, await exchange.connection.read_body(BODY_BYTES_MAX))
+            return Answer(status, body, (PROTOBUF,)) if status == 200 else _text(status, body.decode())
+
+        return serve
 
     def _count_received(self, sender: int, size: int, *, failed: bool = False) -> None:
         if (peer := self._transport.peer(sender)) is not None:

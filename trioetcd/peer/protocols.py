@@ -51,6 +51,17 @@ class RaftHandler(Protocol):
         """The hash of the store as of a revision (0: the latest); raises `ApiError`."""
         ...
 
+    async def lease_keep_alive(self, lease_id: int) -> int:
+        """Keep a lease alive as the leader; its TTL in seconds, 0 when there is none.
+
+        Raises `NotPrimary` on a member that does not lead for sure, and `ApiError`.
+        """
+        ...
+
+    async def lease_time_to_live(self, request: m.LeaseTimeToLiveRequest) -> m.LeaseTimeToLiveResponse:
+        """What the leader knows of a lease; TTL -1 when there is none. Raises `NotPrimary`."""
+        ...
+
     def cluster_version(self) -> str | None:
         """The version that the cluster agreed on; None before it has."""
         ...

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trioetcd.api.schema import message, string, uint64
+from trioetcd.api import messages as m
+from trioetcd.api.schema import int64, message, nested, string, uint64
 
 
 @message("trioetcd.storage.MemberAttributes")
@@ -19,3 +20,19 @@ class ClusterVersionSet:
     """The leader has decided the cluster's version, `X.Y.0`."""
 
     version: str = string(1)
+
+
+@message("trioetcd.storage.LeaseExpired")
+class LeaseExpired:
+    """The leader of a term has seen a lease expire. Of no effect in another term: its clock is then not the one."""
+
+    term: int = uint64(1)
+    lease_id: int = int64(2)
+
+
+@message("trioetcd.storage.LeasesRemaining")
+class LeasesRemaining:
+    """How long leases have still to live, as the leader of a term sees it. Of no effect in another term."""
+
+    term: int = uint64(1)
+    checkpoints: list[m.LeaseCheckpoint] = nested(2, lambda: m.LeaseCheckpoint, repeated=True)

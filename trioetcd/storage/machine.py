@@ -20,7 +20,7 @@ from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.raft.types import ConfChange, ConfChangeV2, ConfState
 from trioetcd.storage.alarms import Alarms
 from trioetcd.storage.engine import Engine, View
-from trioetcd.storage.internal_ops import ClusterVersionSet, MemberAttributes
+from trioetcd.storage.internal_ops import ClusterVersionSet, LeaseExpired, LeasesRemaining, MemberAttributes
 from trioetcd.storage.leases import Leases
 from trioetcd.storage.members import Member, Membership, decode_member_context
 from trioetcd.storage.mvcc.store import MvccStore
@@ -75,6 +75,8 @@ class StateMachine:
             m.AlarmRequest: self._alarm,
             MemberAttributes: self._member_attributes,
             ClusterVersionSet: self._cluster_version,
+            LeaseExpired: self._lease_expired,
+            LeasesRemaining: self._leases_remaining,
         }
         self._load(engine)
         self.watch_hub: Final = WatchHub(store=self.store)
@@ -193,10 +195,31 @@ class StateMachine:
         return m.LeaseGrantResponse(header=self._header(), ID=lease.id, TTL=lease.ttl_seconds)
 
     def _lease_revoke(self, request: m.LeaseRevokeRequest) -> m.LeaseRevokeResponse:
-        for key in self.leases.revoke(request.ID):
+        return self._end_lease(request.ID)
+
+    def _lease_expired(self, request: LeaseExpired) -> m.LeaseRevokeResponse:
+        self._refuse_former_leader(request.term)
+        return self._end_lease(request.lease_id)
+
+    def _end_lease(self, lease_id: int) -> m.LeaseRevokeResponse:
+        for key in self.leases.revoke(lease_id):
             self.store.delete(key)
         self.store.commit()
         return m.LeaseRevokeResponse(header=self._header())
+
+    def _leases_remaining(self, request: LeasesRemaining) -> m.LeaseCheckpointResponse:
+        self._refuse_former_leader(request.term)
+        self.leases.checkpoint(request.checkpoints)
+        return m.LeaseCheckpointResponse(header=self._header())
+
+    def _refuse_former_leader(self, term: int) -> None:
+        """What a leader says of time holds in the term in which it leads.
+
+        An entry that a deposed leader wrote into its own log is of that term still; if it is committed, it is before
+        all that the next leader answered. One that it passed on, or proposed when it led again, is of another term.
+        """
+        if term != self.applied.term:
+            raise ApiError.of(ErrorKind.NOT_LEADER)
 
     def _lease_checkpoint(self, request: m.LeaseCheckpointRequest) -> m.LeaseCheckpointResponse:
         self.leases.checkpoint(request.checkpoints)
@@ -267,6 +290,7 @@ _REFUSED_WHEN_CORRUPT: Final = (
     m.CompactionRequest,
     m.LeaseGrantRequest,
     m.LeaseRevokeRequest,
+    LeaseExpired,
 )
 
 

@@ -20,7 +20,7 @@ import msgpack
 
 from trioetcd.api import messages as m
 from trioetcd.api.schema import FieldSpec, WireType, fields_of
-from trioetcd.storage.internal_ops import ClusterVersionSet, MemberAttributes
+from trioetcd.storage.internal_ops import ClusterVersionSet, LeaseExpired, LeasesRemaining, MemberAttributes
 
 PROPOSAL_BYTES_MAX: Final = 64 << 20
 """More than any entry holds: `--max-request-bytes` bounds a request, and requests share an entry only below 1 MiB."""
@@ -36,6 +36,8 @@ _OPERATIONS: Final[dict[int, type]] = {
     8: m.AlarmRequest,
     9: MemberAttributes,
     10: ClusterVersionSet,
+    11: LeaseExpired,
+    12: LeasesRemaining,
 }
 _NUMBERS: Final = {cls: number for number, cls in _OPERATIONS.items()}
 

@@ -1,32 +1,60 @@
-"""The Lease service as far as it is built: grant and revoke. Expiry, keep-alive and the rest are refused by name."""
+"""The Lease service: grants and revocations go through the log, the time of leases is asked of the leader."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
-from typing import Final, cast
+from typing import Final, TypeVar, cast
+
+import trio
 
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
+from trioetcd.node.leadership import Leadership
+from trioetcd.node.lease_primary import LeasePrimary, NotPrimary
+from trioetcd.node.lessor import Lessor
 from trioetcd.node.proposals import Proposals
+from trioetcd.node.protocols import ForwardFailed, LeaseForwarder
 from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.gate import Gate
 from trioetcd.node.service.headers import Headers
+from trioetcd.storage.leases import TTL_SECONDS_MAX
 from trioetcd.storage.requests import RaftRequest
 
-TTL_SECONDS_MAX: Final = 9_000_000_000
+T = TypeVar("T")
+
+RETRY_SECONDS: Final = 0.05
+"""Between two attempts to reach a leader (etcd's)."""
 
 
 class LeaseService:
-    """Grants and revokes leases through the log."""
+    """Serves leases on every member; on one that does not lead, what is about time is passed on to the leader."""
 
     def __init__(
-        self, *, proposals: Proposals, headers: Headers, gate: Gate, random: Random, ttl_seconds_min: int
+        self,
+        *,
+        proposals: Proposals,
+        headers: Headers,
+        gate: Gate,
+        random: Random,
+        ttl_seconds_min: int,
+        leadership: Leadership,
+        lessor: Lessor,
+        primary: LeasePrimary,
+        forwarder: LeaseForwarder,
+        timeout_seconds: float,
     ) -> None:
         self._proposals = proposals
         self._headers = headers
         self._gate = gate
         self._random = random
         self._ttl_seconds_min = ttl_seconds_min
+        self._leadership = leadership
+        self._lessor = lessor
+        self._primary = primary
+        self._forwarder = forwarder
+        self._timeout_seconds = timeout_seconds
 
     async def lease_grant(self, request: m.LeaseGrantRequest, context: CallContext) -> m.LeaseGrantResponse:
         """Grant a lease; ID 0 lets the member choose one. A time to live below the minimum is raised to it."""
@@ -46,3 +74,68 @@ class LeaseService:
         response = cast("m.LeaseRevokeResponse", await self._proposals.submit(RaftRequest(request)))
         self._headers.complete(response.header)
         return response
+
+    async def lease_keep_alive(
+        self, request: m.LeaseKeepAliveRequest, context: CallContext
+    ) -> m.LeaseKeepAliveResponse:
+        """Let a lease begin its TTL anew, and tell it; TTL 0: there is no such lease (any more).
+
+        Success means that the lease was there after the request had come, at the revision of the header or later.
+        """
+        self._gate.admit(context)
+        header = self._headers.current()
+        ttl = await self._at_leader(
+            lambda: self._primary.keep_alive(request.ID),
+            lambda leader: self._forwarder.keep_alive(leader, request.ID),
+        )
+        return m.LeaseKeepAliveResponse(header=header, ID=request.ID, TTL=ttl)
+
+    async def lease_time_to_live(
+        self, request: m.LeaseTimeToLiveRequest, context: CallContext
+    ) -> m.LeaseTimeToLiveResponse:
+        """Tell what is left of a lease, and with `keys` what hangs on it; TTL -1: there is no such lease."""
+        self._gate.admit(context)
+        response = await self._at_leader(
+            lambda: self._primary.time_to_live(request),
+            lambda leader: self._forwarder.time_to_live(leader, request),
+        )
+        response.header = self._headers.current()
+        return response
+
+    async def lease_leases(self, _: m.LeaseLeasesRequest, context: CallContext) -> m.LeaseLeasesResponse:
+        """List the leases of this member's state; on the leader, what expires first is first."""
+        self._gate.admit(context)
+        leases = [m.LeaseStatus(ID=one) for one in self._lessor.lease_ids()]
+        return m.LeaseLeasesResponse(header=self._headers.current(), leases=leases)
+
+    async def _at_leader(self, here: Callable[[], Awaitable[T]], there: Callable[[int], Awaitable[T]]) -> T:
+        """Ask whoever leads until one answers; raises `ApiError` when none has within the request timeout."""
+        with trio.move_on_after(self._timeout_seconds):
+            while True:
+                changed = self._leadership.changed
+                with suppress(NotPrimary, ForwardFailed):
+                    if self._leadership.is_leader:
+                        return await here()
+                    if self._leadership.has_leader:
+                        return await _while_it_leads(changed, there(self._leadership.lead))
+                with trio.move_on_after(RETRY_SECONDS if self._leadership.has_leader else self._timeout_seconds):
+                    await changed.wait()
+        raise ApiError.of(ErrorKind.TIMEOUT if self._leadership.has_leader else ErrorKind.NO_LEADER)
+
+
+async def _while_it_leads(changed: trio.Event, answer: Awaitable[T]) -> T:
+    """The answer of a leader; raises `ForwardFailed` when it failed, and when another leads (or none) meanwhile."""
+    answers: list[T] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_at, changed, nursery.cancel_scope)
+        with suppress(ForwardFailed):
+            answers.append(await answer)
+        nursery.cancel_scope.cancel()
+    if not answers:
+        raise ForwardFailed("it did not answer while it led")
+    return answers[0]
+
+
+async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
