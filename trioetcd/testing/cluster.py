@@ -138,7 +138,7 @@ class MemoryCluster:
         """Start every member that does not run."""
         async with trio.open_nursery() as nursery:
             for member in self.members:
-                if not member.is_running:
+                if member.is_down:
                     nursery.start_soon(member.start)
 
     async def wait_leader(self, *, timeout_seconds: float = 30.0) -> MemoryMember:

@@ -151,8 +151,13 @@ class MemoryMember:
 
     @property
     def is_running(self) -> bool:
-        """Whether it serves, or is about to, and was not killed."""
-        return self._run is not None and not self._run.killed
+        """Whether it serves: it has started, and has neither ended nor been killed."""
+        return self._run is not None and self._run.view is not None and not self._run.killed
+
+    @property
+    def is_down(self) -> bool:
+        """Whether nothing of it is left, so that it may be started."""
+        return self._run is None
 
     @property
     def is_leader(self) -> bool:
