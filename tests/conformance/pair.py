@@ -14,6 +14,8 @@ from tests.conformance.wire import ChunkedStream
 
 SUBJECT_VARIABLE = "CONFORMANCE_SUBJECT"
 """Set it to `etcd` to compare etcd with itself, which proves the normalisation."""
+FLAGS_VARIABLE = "CONFORMANCE_FLAGS"
+"""More flags for the subject, apart by spaces: `--http-engine=h11`."""
 
 
 def subject_kind() -> str:
@@ -96,6 +98,7 @@ def observe(step: Step, session: Session) -> list[str]:
 def running_pair(directory: Path, *, subject: str | None = None, extra: Sequence[str] = ()) -> Iterator[Pair]:
     """Both servers, started together on fresh folders below `directory`."""
     reference = lone_member("etcd", directory / "reference", extra=extra)
-    other = lone_member(subject or subject_kind(), directory / "subject", extra=extra)
+    more = os.environ.get(FLAGS_VARIABLE, "").split()
+    other = lone_member(subject or subject_kind(), directory / "subject", extra=(*extra, *more))
     with running(reference, other):
         yield Pair(reference, other)

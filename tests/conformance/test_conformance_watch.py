@@ -163,7 +163,7 @@ BAD = (
     case("bad JSON", Open((b"{bad",)), Take(2)),
     case("JSON that ends early", Open((b'{"create_request":',)), Finish(), Take(2)),
     case("an array", Open((b"[]",)), Take(2)),
-    case("text", Open((b'"x"',)), Quiet()),
+    case("text instead of a message", Open((b'"x"',)), Quiet()),
     case("a number", Open((b"1",)), Quiet()),
     case("a bad key", Open(({"create_request": {"key": "!"}},)), Take(2)),
     case("a bad revision", Open(({"create_request": {"key": b64("a"), "start_revision": "x"}},)), Take(2)),

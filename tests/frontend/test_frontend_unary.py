@@ -128,7 +128,7 @@ async def test_a_client_that_leaves_cancels_its_call(
 
 
 async def test_bodies_beyond_the_limit(serve, member: FakeMember) -> None:
-    limit = 2 * 2_097_152
+    limit = 4 * 2_097_152
     text = f"grpc: received message larger than max ({limit + 1} vs. 2097152)"
     async with serve() as server:
         client = server.client()

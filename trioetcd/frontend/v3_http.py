@@ -83,8 +83,9 @@ class UnaryHandler:
         self._errors = errors
         self._max_request_bytes = max_request_bytes
         self._message_bytes_max = message_bytes_max(max_request_bytes)
-        # JSON holds bytes as base64, a third longer; the rest leaves room for fields and space.
-        self._body_bytes_max = 2 * self._message_bytes_max
+        # JSON holds bytes as base64, a third longer. What is too large is still read up to here, so that the refusal
+        # tells the size of the message, as etcd's does, and the connection can stay.
+        self._body_bytes_max = 4 * self._message_bytes_max
 
     async def handle(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> None:
         """Answer one request. Raises what `ServerConnection` raises when the client is gone."""
