@@ -23,6 +23,11 @@ def subject_kind() -> str:
     return os.environ.get(SUBJECT_VARIABLE, "trioetcd")
 
 
+def subject_flags() -> list[str]:
+    """More flags for trioetcd."""
+    return os.environ.get(FLAGS_VARIABLE, "").split()
+
+
 @dataclass(frozen=True)
 class Difference:
     """Where two servers parted."""
@@ -98,7 +103,7 @@ def observe(step: Step, session: Session) -> list[str]:
 def running_pair(directory: Path, *, subject: str | None = None, extra: Sequence[str] = ()) -> Iterator[Pair]:
     """Both servers, started together on fresh folders below `directory`."""
     reference = lone_member("etcd", directory / "reference", extra=extra)
-    more = os.environ.get(FLAGS_VARIABLE, "").split()
-    other = lone_member(subject or subject_kind(), directory / "subject", extra=(*extra, *more))
+    kind = subject or subject_kind()
+    other = lone_member(kind, directory / "subject", extra=(*extra, *(subject_flags() if kind == "trioetcd" else ())))
     with running(reference, other):
         yield Pair(reference, other)
