@@ -34,7 +34,9 @@ def release_reads_before_commit(core: Core) -> None:
 
 def _confirm_or_answer(core: Core, request: Message) -> None:
     lease = core.config.read_only_option is ReadOnlyOption.LEASE_BASED
-    if lease or core.tracker.is_singleton:
+    # A leader that was removed leads on, but a lone voter that is left may have elected itself and committed more.
+    alone = core.tracker.is_singleton and core.id in core.tracker.configuration.incoming
+    if lease or alone:
         _answer(core, request, core.log.committed)
         return
     context = request.entries[0].data
