@@ -83,6 +83,7 @@ class Actors:
     def _propose(self, chance: Random) -> None:
         for _ in range(chance.choice((1, 1, 1, 5))):
             self._proposed += 1
+            self._world.count("proposal")
             self._anyone(chance).ask("propose", b"%d" % self._proposed + b"." * chance.choice((0, 0, 50)))
 
     def _read(self, chance: Random) -> None:

@@ -55,6 +55,9 @@ _RELIED_ON = frozenset(  # with asynchronous storage, only these wait for the sa
 )
 
 
+SAVED_FIRST = "nothing is sent before what it depends on is saved"
+
+
 class Violation(Exception):
     """A rule was broken. `rule` is its name; `str()` has the numbers."""
 
@@ -78,7 +81,8 @@ class Seen(NamedTuple):
 class Checks:
     """Everything that was ever said, saved or chosen, as far as a rule needs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ignored: Collection[str] = ()) -> None:
+        self._ignored = ignored  # rules that are not checked, to see that others catch what they would
         self.chosen: list[Entry] = []  # the committed log: chosen[i] has index first_index + i
         self.first_index = 0
         self.digests: dict[int, int] = {}  # the state machine's digest after each applied index
@@ -92,6 +96,7 @@ class Checks:
         self._said_term: defaultdict[int, int] = defaultdict(int)  # by member: the highest that others rely on
         self._entries: dict[tuple[int, int], tuple[int, EntryType, bytes]] = {}  # (index, term): the one before, ...
         self._chosen_by_term: dict[int, int] = {}  # by the term of the leader that chose: up to which index
+        self.reads_answered = 0
         self._reads: dict[tuple[int, bytes], int] = {}  # (member, context): the lowest index that may be answered
 
     def begin(self, index: int, term: int, conf_state: ConfState) -> None:
@@ -101,6 +106,10 @@ class Checks:
         self.digests[index] = 0
         self.configurations = [conf_state]
         self.configured_at = [index]
+
+    def _fail(self, rule: str, what: str) -> None:
+        if rule not in self._ignored:
+            raise Violation(rule, what)
 
     @property
     def last_chosen(self) -> int:
@@ -126,24 +135,24 @@ class Checks:
             return
         self._seen[node.id] = Seen(term, vote, state, committed)
         if term < seen.term:
-            raise Violation("a term never goes back", f"{node.id} went from {seen.term} to {term}")
+            self._fail("a term never goes back", f"{node.id} went from {seen.term} to {term}")
         if term == seen.term and seen.vote not in (vote, NO_NODE):
-            raise Violation("one vote a term", f"{node.id} changed its vote in {term} from {seen.vote} to {vote}")
+            self._fail("one vote a term", f"{node.id} changed its vote in {term} from {seen.vote} to {vote}")
         if state is _LEADS and (seen.state is not _LEADS or term != seen.term):
             self._elected(node, core)
         if committed < seen.committed:
-            raise Violation("a commit index never goes back", f"{node.id} went from {seen.committed} to {committed}")
+            self._fail("a commit index never goes back", f"{node.id} went from {seen.committed} to {committed}")
         if committed > seen.committed:
             self._committed(node, core)
         log = core.log
         if not log.applied <= log.applying <= committed <= log.last_index():
-            raise Violation("applied <= committed <= last", f"{node.id}: {log.applied} {committed} {log.last_index()}")
+            self._fail("applied <= committed <= last", f"{node.id}: {log.applied} {committed} {log.last_index()}")
 
     def _elected(self, node: Node, core: Core) -> None:
         term = core.term
         leader = self._leaders.setdefault(term, node.id)
         if leader != node.id:
-            raise Violation("one leader a term", f"{leader} and {node.id} both lead term {term}")
+            self._fail("one leader a term", f"{leader} and {node.id} both lead term {term}")
         granted = set(self._granted[node.id, term])
         hard_state = node.disk.durable.hard_state
         if hard_state.term == term and hard_state.vote == node.id:
@@ -151,7 +160,7 @@ class Checks:
         configuration = core.tracker.configuration
         for half in (configuration.incoming, configuration.outgoing):
             if half and not is_majority(granted, half):
-                raise Violation(
+                self._fail(
                     "a leader has a quorum's votes", f"{node.id} leads term {term} with {granted} of {configuration}"
                 )
         before = max((index for t, index in self._chosen_by_term.items() if t < term), default=self.first_index)
@@ -163,7 +172,7 @@ class Checks:
             return
         term, expected = core.log.term_or_zero(index), self.chosen[index - self.first_index].term
         if term != expected:
-            raise Violation(rule, f"{node.id} in term {core.term}: entry {index} has term {term}, chosen is {expected}")
+            self._fail(rule, f"{node.id} in term {core.term}: entry {index} has term {term}, chosen is {expected}")
 
     def _committed(self, node: Node, core: Core) -> None:
         index = core.log.committed
@@ -173,7 +182,7 @@ class Checks:
         last = self.last_chosen
         if index > last:
             if core.state is not _LEADS:
-                raise Violation("a leader commits first", f"{node.id} committed {index}, chosen is {last}")
+                self._fail("a leader commits first", f"{node.id} committed {index}, chosen is {last}")
             self._require_chosen(node, core, last, "committed entries never change")
             self.chosen += core.log.slice(last + 1, index + 1, NO_LIMIT)
         else:
@@ -182,7 +191,7 @@ class Checks:
     def _require_durable(self, node: Node, core: Core, index: int) -> None:
         term = core.log.term(index)
         if term != core.term:
-            raise Violation(
+            self._fail(
                 "a leader commits by an entry of its own term",
                 f"{node.id} in term {core.term} committed {index} of term {term}",
             )
@@ -190,7 +199,7 @@ class Checks:
         for half in (configuration.incoming, configuration.outgoing):
             durable = {member for member in half if self._nodes[member].disk.durable.holds(index, term)}
             if half and not is_majority(durable, half):
-                raise Violation(
+                self._fail(
                     "what is committed is durable on a quorum",
                     f"{node.id} in term {term} committed {index}, durable on {durable} of {configuration}",
                 )
@@ -209,7 +218,7 @@ class Checks:
         for term, index, kind, data in entries:
             entry = (before, kind, data)
             if known.setdefault((index, term), entry) != entry:
-                raise Violation(
+                self._fail(
                     "log matching", f"{node.id} has {entry} at {index} of {term}, others have {known[index, term]}"
                 )
             before = term
@@ -222,7 +231,7 @@ class Checks:
         for index in range(min(new), min(self.last_chosen, live.last_index()) + 1):
             chosen = self.chosen[index - self.first_index].term
             if live.stored_term(index) == chosen != new.get(index):
-                raise Violation("a save keeps what is chosen", f"{node.id} replaces {index} of {chosen}: {new}")
+                self._fail("a save keeps what is chosen", f"{node.id} replaces {index} of {chosen}: {new}")
 
     def saved(self, node: Node) -> None:
         """This member's disk was synced."""
@@ -233,7 +242,7 @@ class Checks:
     def _vote(self, member: int, term: int, candidate: int) -> None:
         given = self._votes.setdefault((member, term), candidate)
         if given != candidate:
-            raise Violation("one vote a term", f"{member} voted for {given} and {candidate} in {term}")
+            self._fail("one vote a term", f"{member} voted for {given} and {candidate} in {term}")
 
     def started(self, node: Node) -> None:
         """This member started, maybe for the first time."""
@@ -241,20 +250,20 @@ class Checks:
         self._nodes[node.id] = node
         hard_state = node.disk.durable.hard_state
         if (core.term, core.vote) != hard_state[:2] or core.log.committed < hard_state.commit:
-            raise Violation("a restart begins with what was durable", f"{node.id}: {hard_state}")
+            self._fail("a restart begins with what was durable", f"{node.id}: {hard_state}")
         if core.term < self._said_term[node.id]:
-            raise Violation(
+            self._fail(
                 "a term never goes back over a restart",
                 f"{node.id} starts in {core.term}, it spoke in {self._said_term[node.id]}",
             )
         if self._votes.get((node.id, core.term), core.vote) != core.vote:
-            raise Violation("a vote is never forgotten", f"{node.id} starts in {core.term} with the vote {core.vote}")
+            self._fail("a vote is never forgotten", f"{node.id} starts in {core.term} with the vote {core.vote}")
         self._require_configuration(core.tracker.configuration.conf_state(), node)
         self._seen[node.id] = Seen(core.term, core.vote, core.state, core.log.committed)
 
     def _require_configuration(self, conf_state: ConfState, node: Node) -> None:
         if node.machine.index and conf_state != self.configuration_at(node.machine.index):
-            raise Violation(
+            self._fail(
                 "one configuration an index",
                 f"{node.id} has {conf_state} at {node.machine.index}, "
                 f"others had {self.configuration_at(node.machine.index)}",
@@ -273,12 +282,12 @@ class Checks:
         if relied_on:
             self._said_term[node.id] = max(self._said_term[node.id], term)
             if state.term < term:
-                raise Violation(_SAVED_FIRST, f"{node.id} sends {kind.name} of {term}, durable is {state}")
+                self._fail(SAVED_FIRST, f"{node.id} sends {kind.name} of {term}, durable is {state}")
         if kind is MessageType.VOTE_RESP and not message.reject:
             self._vote(node.id, term, message.to)
             self._granted[message.to, term].add(node.id)
             if state.term == term and state.vote != message.to:
-                raise Violation(_SAVED_FIRST, f"{node.id} votes for {message.to} in {term}, durable is {state}")
+                self._fail(SAVED_FIRST, f"{node.id} votes for {message.to} in {term}, durable is {state}")
         # In a later term what is acknowledged may be replaced by the same save, as if the answer had been on its way
         # for long: this member's vote in that term, if it gave one, went to a log that held it.
         elif kind is MessageType.APP_RESP and not message.reject and state.term == term:
@@ -287,7 +296,7 @@ class Checks:
     def _require_saved(self, node: Node, index: int) -> None:
         last = node.disk.durable.last_index()
         if last < index:
-            raise Violation(_SAVED_FIRST, f"{node.id} acknowledges {index}, durable is {last}")
+            self._fail(SAVED_FIRST, f"{node.id} acknowledges {index}, durable is {last}")
 
     # -- state machines -----------------------------------------------------------------------------------------
 
@@ -295,14 +304,12 @@ class Checks:
         """This member applied an entry."""
         index = entry.index
         if index > self.last_chosen or self.chosen[index - self.first_index] != entry:
-            raise Violation(
-                "only what is chosen is applied", f"{node.id} applied {entry}, chosen to {self.last_chosen}"
-            )
+            self._fail("only what is chosen is applied", f"{node.id} applied {entry}, chosen to {self.last_chosen}")
         if not node.disk.durable.holds(index, entry.term):
-            raise Violation("what is applied is durable here", f"{node.id} applied {index} of {entry.term}")
+            self._fail("what is applied is durable here", f"{node.id} applied {index} of {entry.term}")
         digest = node.machine.digest
         if self.digests.get(index - 1) is None or self.digests.setdefault(index, digest) != digest:
-            raise Violation("the same entries in the same order", f"{node.id} at {index} of {entry.term}")
+            self._fail("the same entries in the same order", f"{node.id} at {index} of {entry.term}")
         if entry.type is not EntryType.NORMAL:
             if index > self.configured_at[-1]:
                 self.configured_at.append(index)
@@ -313,10 +320,13 @@ class Checks:
         """This member's state was replaced by a snapshot."""
         metadata = snapshot.metadata
         if self.digests.get(metadata.index) != node.machine.digest:
-            raise Violation("a snapshot is the state at its index", f"{node.id} installed {metadata}")
+            self._fail("a snapshot is the state at its index", f"{node.id} installed {metadata}")
         self._require_configuration(metadata.conf_state, node)
+        pending = node.core.log.unstable.snapshot
+        if pending is None or pending.metadata.index == metadata.index:
+            self._require_configuration(node.core.tracker.configuration.conf_state(), node)
         if not node.disk.durable.holds(metadata.index, metadata.term):
-            raise Violation("what is applied is durable here", f"{node.id} installed {metadata}")
+            self._fail("what is applied is durable here", f"{node.id} installed {metadata}")
 
     def compacted(self, node: Node) -> None:
         """This member made a snapshot."""
@@ -329,17 +339,15 @@ class Checks:
         self._reads[node.id, context] = self.last_chosen
 
     def _read_answered(self, node: Node, index: int, context: bytes) -> None:
+        self.reads_answered += 1
         floor = self._reads.get((node.id, context))
         if floor is None:
-            raise Violation("a read that nobody asked for", f"{node.id} was answered {context!r}")
+            self._fail("a read that nobody asked for", f"{node.id} was answered {context!r}")
         if index < floor:
-            raise Violation(
+            self._fail(
                 "a read is no older than what was acknowledged before",
                 f"{node.id} was answered {index}, {floor} was committed when it asked ({context!r})",
             )
-
-
-_SAVED_FIRST = "nothing is sent before what it depends on is saved"
 
 
 def is_majority(members: Collection[int], of: Collection[int]) -> bool:

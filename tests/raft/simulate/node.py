@@ -112,6 +112,8 @@ class Node:
                 check_quorum=plan.check_quorum,
                 pre_vote=plan.pre_vote,
                 read_only_option=ReadOnlyOption.LEASE_BASED if plan.lease_reads else ReadOnlyOption.SAFE,
+                disable_proposal_forwarding=plan.disable_proposal_forwarding,
+                max_inflight_bytes=plan.max_inflight_bytes,
                 step_down_on_removal=plan.step_down_on_removal,
             )
         )
@@ -164,6 +166,7 @@ class Node:
         if self.raw is not None and self._world.now >= self.paused_until:
             context = self._read_context()
             self._checks.read_asked(self, context)
+            self._world.count("read")
             self._attempt(self.raw.read_index, context)
 
     def _read_context(self) -> bytes:
@@ -326,6 +329,7 @@ class Node:
     def _install(self, snapshot: Snapshot) -> None:
         self.machine = Machine(snapshot)
         self._checks.installed(self, snapshot)
+        self._world.count("snapshot installed")
 
     def _apply(self, entries: Sequence[Entry]) -> None:
         assert self.raw is not None

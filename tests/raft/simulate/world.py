@@ -52,7 +52,7 @@ class World:
         self.seed = seed
         self.chance = Chance(seed)
         self.plan = draw_plan(self.chance.of("plan"))
-        self.checks = Checks()
+        self.checks = Checks(ignored=bug.ignored)
         self.now = 0
         self.nodes: dict[int, Node] = {}
         self.counts: Counter[str] = Counter()
@@ -136,6 +136,9 @@ class World:
                 violation = broken
             except RaftInvariantError as broken:
                 violation = Violation("the core's own invariants", str(broken))
+        self.counts["term with a leader"] = self.checks.leaders
+        self.counts["read answered"] = self.checks.reads_answered
+        self.counts["entry chosen"] = len(self.checks.chosen)
         return Outcome(
             seed=self.seed,
             steps=self._steps,
