@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from trioetcd.api import messages as m
 from trioetcd.client import Compacted, LeaseNotFound, Unavailable, get_op, put_op, version_of
+from trioetcd.storage.filesystem import DiskFailure
 from trioetcd.testing.cluster import MemoryCluster
 from trioetcd.testing.disk import CrashMode
 from trioetcd.testing.member import MemoryMember
@@ -68,6 +69,30 @@ async def test_a_restart_keeps_everything(autojump_clock: MockClock) -> None:
         assert member.digest() == before
 
 
+async def test_a_full_disk_ends_the_member_and_takes_nothing_that_was_acknowledged(autojump_clock: MockClock) -> None:
+    async with MemoryCluster(1, wal_segment_bytes=20_000) as cluster:
+        (member,) = cluster.members
+        member.may_fail = True
+        member.filesystem.capacity_bytes = 50_000
+        written = 0
+
+        async def write_on() -> None:
+            nonlocal written
+            while True:
+                await member.client.put(f"{written}", "v" * 500)
+                written += 1
+
+        with pytest.raises(Unavailable):
+            await write_on()
+        await member.wait_ended()
+        assert isinstance(member.failure, ExceptionGroup)
+        assert member.failure.subgroup(DiskFailure) is not None
+        member.filesystem.capacity_bytes = None
+        await member.start()
+        await cluster.wait_leader()
+        assert (await member.client.get("", prefix=True, count_only=True)).count in (written, written + 1)
+
+
 @pytest.mark.parametrize("disk_seconds", [0.0, 0.02])
 @pytest.mark.parametrize("mode", CrashMode)
 async def test_a_crash_loses_no_acknowledged_write(
@@ -97,7 +122,7 @@ async def test_a_crash_before_any_operation_on_the_disk(autojump_clock: MockCloc
     ) as cluster:
         (member,) = cluster.members
         log = Acknowledged(member, mode)
-        for distance in range(1, 80):
+        for distance in range(1, 60):
             await log.write_until_crash(distance)
 
 
