@@ -105,3 +105,27 @@ async def test_what_is_no_handshake(serve) -> None:
         keyed = upgrade + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         assert (await server.exchange(b"GET /health " + keyed)).startswith(b"HTTP/1.1 200 OK\r\n")
         assert (await server.exchange(b"GET /v3/kv/put " + keyed)).startswith(b"HTTP/1.1 405 ")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"Sec-WebSocket-Protocol: Bearer, \xff",
+        b"Sec-WebSocket-Extensions: \xff;;=,",
+        b"Host: xn--99999999999",
+        b"Connection: Upgrade, \xff",
+    ],
+)
+async def test_fields_that_the_library_cannot_read(serve, field: bytes) -> None:
+    lines = [
+        b"GET /v3/watch HTTP/1.1",
+        b"Upgrade: websocket",
+        b"Sec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        field,
+    ]
+    lines += [b"Host: a"] * (not field.startswith(b"Host"))
+    lines += [b"Connection: Upgrade"] * (not field.startswith(b"Connection"))
+    async with serve() as server:
+        assert (await server.exchange(b"\r\n".join([*lines, b"", b""]))).startswith(b"HTTP/1.1 400 ")
+        assert (await server.exchange(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")).startswith(b"HTTP/1.1 200 ")

@@ -59,6 +59,7 @@ STREAM_REFUSALS = [
     ({"X-Server-From": "xyz"}, 400, b"bad header"),
     ({"X-Server-From": "1" * 17}, 400, b"bad header"),
     ({"X-Server-Version": "three"}, 400, b"bad header"),
+    ({"X-Server-Version": "2.3.\xff"}, 412, b"incompatible version"),
     ({"Upgrade": None}, 426, b"this path is a WebSocket"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from trioetcd.api.errors import ApiError, Code
@@ -10,6 +11,8 @@ from trioetcd.node.service.context import CallContext
 
 _UNIT_SECONDS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _INT64_MAX: Final = (1 << 63) - 1
+_TIMEOUT: Final = re.compile(rb"([+-]?[0-9]+)([HMSmun])")
+_TIMEOUT_BYTES_MAX: Final = 64  # zeros in front are allowed, but Python reads no number of thousands of digits
 
 
 def call_context(headers: Headers, anonymous: CallContext) -> CallContext:
@@ -30,8 +33,7 @@ def timeout_seconds(headers: Headers) -> float | None:
     field = headers.get(b"grpc-timeout")
     if not field:
         return None
-    text = field.decode("latin-1")
-    amount, unit = text[:-1], _UNIT_SECONDS.get(text[-1])
-    if unit is None or not amount.lstrip("+-").isdigit() or abs(int(amount)) > _INT64_MAX:
-        raise ApiError(Code.INVALID_ARGUMENT, f"invalid grpc-timeout: {text}")
-    return int(amount) * unit or None
+    found = _TIMEOUT.fullmatch(field) if len(field) <= _TIMEOUT_BYTES_MAX else None
+    if found is None or abs(amount := int(found[1])) > _INT64_MAX:
+        raise ApiError(Code.INVALID_ARGUMENT, f"invalid grpc-timeout: {field.decode('latin-1')}")
+    return amount * _UNIT_SECONDS[found[2].decode()] or None

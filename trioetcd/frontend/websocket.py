@@ -14,6 +14,7 @@ from typing import Final
 
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_server_stream
+from wsproto.utilities import LocalProtocolError
 
 from trioetcd.api.errors import ApiError
 from trioetcd.api.json_codec import encode_stream_error, encode_unary_error
@@ -25,6 +26,12 @@ from trioetcd.node.service.context import CallContext
 _HANDSHAKE_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 2.0
 """How long the closing handshake may take."""
+
+_LOST: Final = (ConnectionClosed, LocalProtocolError, trio.BrokenResourceError, trio.ClosedResourceError)
+"""A send that finds the connection closing is told so by the library, or by the protocol below it."""
+
+_READ_AS_TEXT: Final = (b"connection", b"upgrade", b"sec-websocket-protocol", b"sec-websocket-extensions")
+"""Fields that the library decodes, and does not expect to be anything but ASCII."""
 
 
 class WebSocketWire:
@@ -67,7 +74,7 @@ class WebSocketWire:
     async def _send(self, text: bytes) -> None:
         try:
             await self._websocket.send_message(text.decode())
-        except ConnectionClosed as error:
+        except _LOST as error:
             raise ClientGone("the WebSocket was closed") from error
 
 
@@ -97,7 +104,7 @@ class WebSocketHandler:
             async with trio.open_nursery() as nursery:
                 await self._serve_stream(nursery, stream, context)
                 nursery.cancel_scope.cancel()
-        except* (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.TooSlowError):
+        except* (*_LOST, HandshakeError, trio.TooSlowError):
             await trio.lowlevel.checkpoint()  # the client is gone, or never spoke WebSocket
 
     async def _serve_stream(self, nursery: trio.Nursery, stream: trio.abc.Stream, context: CallContext) -> None:
@@ -116,7 +123,13 @@ def _is_handshake(headers: Headers) -> bool:
         nonce = base64.b64decode(key, validate=True)
     except binascii.Error:
         return False
-    return len(nonce) == 16 and headers.get(b"sec-websocket-version") == b"13"
+    if len(nonce) != 16 or headers.get(b"sec-websocket-version") != b"13":
+        return False
+    try:
+        headers.get(b"host", b"").decode("idna")
+    except UnicodeError:
+        return False
+    return all(headers.get(name, b"").isascii() for name in _READ_AS_TEXT)
 
 
 def _token(headers: Headers) -> str | None:

@@ -69,7 +69,7 @@ def read_headers(fields: Mapping[bytes, bytes]) -> PeerHeaders:
         to=read_id(fields[b"x-raft-to"], "X-Raft-To") if b"x-raft-to" in fields else None,
         cluster_id=read_id(fields.get(b"x-etcd-cluster-id", b"0"), "X-Etcd-Cluster-ID"),
         version=read_version(version, "X-Server-Version"),
-        version_text=version.decode(),
+        version_text=version.decode("latin-1"),
         min_cluster_version=read_version(fields.get(b"x-min-cluster-version", _OLDEST), "X-Min-Cluster-Version"),
         peer_urls=_read_urls(fields.get(b"x-peerurls", b"")),
     )
