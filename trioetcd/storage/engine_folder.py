@@ -2,6 +2,8 @@
 
     db                 the engine in use
     db.snap-INDEX      one that a leader sent, whole and verified, not yet in use (INDEX as 16 hex digits)
+    db.snap-INDEX.N    one that is coming, the Nth since the start: leaders that change, or send again what they believe
+                       lost, may send several at once
     db.old             the one that was in use, for the moment of the swap
 
 A swap is two renames, and a crash may come between any two steps. `swap_in` may be repeated until it has come through,
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from trioetcd.log import Logger
-from trioetcd.storage.engine import Engine, LevelEngine
+from trioetcd.storage.engine import Engine, LevelEngine, remove_engine
 from trioetcd.storage.engine_transfer import EngineReceiver
 from trioetcd.storage.filesystem import FileSystem
 
@@ -56,7 +58,7 @@ class EngineFolder(Protocol):
         """Put it in the place of the one in use, which must be closed."""
 
     def discard_received(self) -> None:
-        """Remove every engine that was received, whole or not: to be called at a start, when none is awaited."""
+        """Remove every engine that is not in use, whole or not: to be called at a start, when none is awaited."""
 
 
 class LevelEngineFolder:
@@ -68,6 +70,7 @@ class LevelEngineFolder:
         self._log = log
         self._current = directory / "db"
         self._old = directory / "db.old"
+        self._receivers = 0  # since the start
 
     def exists(self) -> bool:
         """Whether there is an engine, or the other half of a swap."""
@@ -86,12 +89,12 @@ class LevelEngineFolder:
         return engine
 
     def receive(self, index: int) -> Receiver:
-        """Start an engine aside. What an earlier attempt left there is removed."""
+        """Start an engine aside, in a place of its own."""
         path = self._received(index)
-        shutil.rmtree(path.with_suffix(".part"), ignore_errors=True)
-        return _KeptWhenWhole(
-            receiver=EngineReceiver(path=path.with_suffix(".part")), path=path, filesystem=self._filesystem
-        )
+        self._receivers += 1
+        part = path.with_name(f"{path.name}.{self._receivers}")
+        remove_engine(part)
+        return _KeptWhenWhole(part=part, path=path, filesystem=self._filesystem)
 
     def has_received(self, index: int) -> bool:
         """Whether an engine for `index` is there, whole: it has its name only then."""
@@ -109,8 +112,8 @@ class LevelEngineFolder:
         shutil.rmtree(self._old, ignore_errors=True)
 
     def discard_received(self) -> None:
-        """Remove every engine that was received and not put in place, whole or not."""
-        for path in self._directory.glob("db.snap-*"):
+        """Remove every engine that was received and not put in place, whole or not, and what a swap left behind."""
+        for path in (*self._directory.glob("db.snap-*"), *self._directory.glob(self._old.name)):
             shutil.rmtree(path)
 
     def _received(self, index: int) -> Path:
@@ -118,10 +121,14 @@ class LevelEngineFolder:
 
 
 class _KeptWhenWhole:
-    """A receiver whose result gets its name only when it is whole."""
+    """A receiver whose result gets its name only when it is whole, and only if no other has it.
 
-    def __init__(self, *, receiver: EngineReceiver, path: Path, filesystem: FileSystem) -> None:
-        self._receiver = receiver
+    What has the name may already be counted on by the log. It is the same state: of one index there is only one.
+    """
+
+    def __init__(self, *, part: Path, path: Path, filesystem: FileSystem) -> None:
+        self._receiver = EngineReceiver(path=part)
+        self._part = part
         self._path = path
         self._filesystem = filesystem
 
@@ -130,8 +137,10 @@ class _KeptWhenWhole:
 
     def finish(self) -> None:
         self._receiver.finish()
-        shutil.rmtree(self._path, ignore_errors=True)
-        self._filesystem.rename(self._path.with_suffix(".part"), self._path)
+        if self._path.exists():
+            remove_engine(self._part)
+            return
+        self._filesystem.rename(self._part, self._path)
         self._filesystem.sync_directory(self._path.parent)
 
     def abort(self) -> None:

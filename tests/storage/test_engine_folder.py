@@ -1,0 +1,65 @@
+"""Engines on their way in: several at once, and what is left of those that nobody waits for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trioetcd.log import null_logger
+from trioetcd.storage.engine_folder import LevelEngineFolder
+from trioetcd.storage.engine_transfer import write_engine
+from trioetcd.storage.filesystem import OsFileSystem
+from trioetcd.storage.memory_engine import MemoryEngine
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> LevelEngineFolder:
+    return LevelEngineFolder(directory=tmp_path, filesystem=OsFileSystem(), log=null_logger())
+
+
+def stream_of(value: bytes) -> list[bytes]:
+    engine = MemoryEngine()
+    engine.write([(b"key", value)])
+    return list(write_engine(engine))
+
+
+@pytest.mark.parametrize("second", [7, 8])
+def test_two_engines_that_come_at_once_do_not_disturb_each_other(folder: LevelEngineFolder, second: int) -> None:
+    early, late = folder.receive(7), folder.receive(second)
+    head, *rest = stream_of(b"state")
+    early.feed(head)
+    late.feed(head)
+    for piece in rest:
+        early.feed(piece)
+    early.finish()
+    late.abort()
+    assert folder.has_received(7)
+    folder.swap_in(7)
+    engine = folder.open(create=False)
+    assert engine.get(b"key") == b"state"
+    engine.close()
+
+
+def test_an_engine_that_comes_twice_is_kept_as_it_came_first(folder: LevelEngineFolder) -> None:
+    receivers = [folder.receive(7), folder.receive(7)]
+    for receiver in receivers:
+        for piece in stream_of(b"state"):
+            receiver.feed(piece)
+        receiver.finish()
+    folder.swap_in(7)
+    engine = folder.open(create=False)
+    assert engine.get(b"key") == b"state"
+    engine.close()
+
+
+def test_a_start_removes_what_nobody_waits_for(folder: LevelEngineFolder, tmp_path: Path) -> None:
+    folder.open(create=True).close()
+    whole = folder.receive(7)
+    for piece in stream_of(b"state"):
+        whole.feed(piece)
+    whole.finish()
+    folder.receive(8).feed(stream_of(b"state")[0])
+    (tmp_path / "db.old").mkdir()
+    folder.discard_received()
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]
