@@ -21,7 +21,9 @@ class Ready(NamedTuple):
 
     With asynchronous storage, `messages_now` holds everything: the messages to `LOCAL_APPEND_THREAD` and
     `LOCAL_APPLY_THREAD` carry what 2 and 4 would do, and the answers that leave when it is done; `entries`,
-    `hard_state`, `snapshot` and `committed_entries` are then for information.
+    `hard_state`, `snapshot` and `committed_entries` are then for information. A VOTE in it is to be held until the
+    STORAGE_APPEND beside it is saved: a candidate that crashes before could win the same term twice, and append
+    different entries at one index of it.
     """
 
     soft_state: SoftState | None

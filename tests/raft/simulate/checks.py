@@ -340,8 +340,8 @@ class Checks:
 
     def _read_answered(self, node: Node, index: int, context: bytes) -> None:
         self.reads_answered += 1
-        floor = self._reads.get((node.id, context))
-        if floor is None:
+        floor = self._reads.get((node.id, context), -1)
+        if floor < 0:
             self._fail("a read that nobody asked for", f"{node.id} was answered {context!r}")
         if index < floor:
             self._fail(

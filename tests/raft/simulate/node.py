@@ -148,6 +148,7 @@ class Node:
         if self.raw is None:
             return False
         if message.type is MessageType.SNAP and self._is_applying():
+            # Its configuration is active as soon as the core has it; changes from before would be made on top of it.
             return False
         self._attempt(self.raw.step, message)
         return True
