@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from trioetcd.log import null_logger
+from trioetcd.storage.engine import EngineClosed
 from trioetcd.storage.engine_folder import LevelEngineFolder
 from trioetcd.storage.engine_transfer import write_engine
 from trioetcd.storage.filesystem import OsFileSystem
@@ -63,3 +64,15 @@ def test_a_start_removes_what_nobody_waits_for(folder: LevelEngineFolder, tmp_pa
     (tmp_path / "db.old").mkdir()
     folder.discard_received()
     assert [path.name for path in tmp_path.iterdir()] == ["db"]
+
+
+def test_a_state_on_its_way_out_ends_when_another_takes_the_place_of_its_engine(folder: LevelEngineFolder) -> None:
+    engine = folder.open(create=True)
+    engine.write([(b"%d" % number, bytes(40_000)) for number in range(4)])
+    view = engine.view()
+    pieces = write_engine(view)
+    assert [len(next(pieces)) > 0 for _ in range(2)]
+    engine.close()
+    with pytest.raises(EngineClosed, match="was closed while it was read"):
+        list(pieces)
+    view.close()

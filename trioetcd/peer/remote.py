@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import orjson
@@ -28,17 +28,25 @@ async def bootstrapped_members(dialer: Dialer, urls: Sequence[str]) -> frozenset
         with trio.move_on_after(REQUEST_SECONDS):
             try:
                 members = await _fetch_members(dialer, url)
-            except (*NETWORK_ERRORS, orjson.JSONDecodeError):
+            except NETWORK_ERRORS:
                 continue
-            return frozenset(member["id"] for member in members if member.get("clientURLs"))
+            if members is not None:
+                return members
     return frozenset()
 
 
-async def _fetch_members(dialer: Dialer, url: str) -> list[dict[str, Any]]:
+async def _fetch_members(dialer: Dialer, url: str) -> frozenset[int] | None:
+    """The published members that a server names; None when it answers something else than members."""
     connection = ClientConnection(await dialer.dial(url), host=urlsplit(url).netloc)
     try:
         response = await connection.request("GET", "/members")
     finally:
         await connection.aclose()
-    members: list[dict[str, Any]] = orjson.loads(response.body) if response.status == HTTPStatus.OK else []
-    return members
+    if response.status != HTTPStatus.OK:
+        return None
+    try:
+        members = orjson.loads(response.body)
+        published = frozenset(int(member["id"]) for member in members if member.get("clientURLs"))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return published if type(members) is list else None

@@ -27,11 +27,14 @@ from trioetcd.peer.link import Link
 from trioetcd.peer.mailbox import Mailbox
 from trioetcd.peer.protocols import RaftHandler
 from trioetcd.raft.types import Message, MessageType
-from trioetcd.storage.engine import EngineDamage
+from trioetcd.storage.engine import EngineClosed, EngineDamage
 from trioetcd.storage.engine_transfer import TransferDamage
 
 ANSWER_SECONDS: Final = 60.0
 """The receiver verifies and syncs the last of it before it answers."""
+
+REFUSAL_SECONDS: Final = 1.0
+"""How long an answer is waited for that was given before all was sent: it is on its way already."""
 
 SNAPSHOTS_MAX: Final = 16
 """On their way at once, over all peers, and taken at once (etcd's maxInFlightMsgSnap)."""
@@ -39,8 +42,8 @@ SNAPSHOTS_MAX: Final = 16
 SNAPSHOT_QUEUE_CAPACITY: Final = 1
 """A peer gets one at a time; one more may wait, as a new leader term asks anew."""
 
-SNAPSHOT_ERRORS: Final = (TransferDamage, EngineDamage, OSError)
-"""How a state cannot be read, or cannot be taken: it is damaged, or the disk does not do it."""
+SNAPSHOT_ERRORS: Final = (TransferDamage, EngineClosed, EngineDamage, OSError)
+"""How a state cannot be read, or cannot be taken: it is damaged, the disk does not do it, another took its place."""
 
 _LENGTH_BYTES: Final = 8
 _WRONG_MEMBER: Final = "a snapshot for another member, or from none"
@@ -118,22 +121,30 @@ class SnapshotSender:
             self._link.connection(receive_seconds=ANSWER_SECONDS) as connection,
             connection.stream("POST", "/raft/snapshot", fields) as exchange,
         ):
-            await self._send_body(exchange, frame, source)
-            status, headers = await exchange.receive_head()
-            return Response(status, headers, await exchange.receive_body())
+            try:
+                await self._send_body(exchange, frame, source)
+            except trio.BrokenResourceError as error:
+                # A receiver that does not want it all has answered and closed: that is heard. A network that takes
+                # nothing brings no answer either, and the core waits for the report before it tries again.
+                self._link.log.debug("a snapshot was not read to its end", reason=describe(error))
+                with trio.move_on_after(REFUSAL_SECONDS):
+                    return await _answer(exchange)
+                raise
+            return await _answer(exchange)
 
     async def _send_body(self, exchange: ClientExchange, frame: bytes, source: SnapshotSource) -> None:
-        """Send it all, or as much as is wanted: a receiver that answers early and closes is heard all the same."""
         counters = self._link.counters
-        try:
-            await exchange.send(len(frame).to_bytes(_LENGTH_BYTES, "big") + frame)
-            for chunk in source.chunks():
-                await exchange.send(chunk)
-                counters.sent_bytes += len(chunk)
-                await trio.lowlevel.checkpoint()  # also when the network takes all at once
-            await exchange.end()
-        except trio.BrokenResourceError as error:
-            self._link.log.debug("a snapshot was not read to its end", reason=describe(error))
+        await exchange.send(len(frame).to_bytes(_LENGTH_BYTES, "big") + frame)
+        for chunk in source.chunks():
+            await exchange.send(chunk)
+            counters.sent_bytes += len(chunk)
+            await trio.lowlevel.checkpoint()  # also when the network takes all at once
+        await exchange.end()
+
+
+async def _answer(exchange: ClientExchange) -> Response:
+    status, headers = await exchange.receive_head()
+    return Response(status, headers, await exchange.receive_body())
 
 
 class SnapshotReceiver:

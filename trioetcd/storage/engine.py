@@ -31,6 +31,7 @@ except ImportError:  # From Python 3.13 on the fork has the wheels; the interfac
 __all__ = [
     "Batch",
     "Engine",
+    "EngineClosed",
     "EngineDamage",
     "EngineMissing",
     "LevelEngine",
@@ -67,6 +68,13 @@ class EngineMissing(EngineDamage):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "there is no database here (no CURRENT file), but there was one before")
+
+
+class EngineClosed(Exception):
+    """The database was closed under whoever was reading: another state took its place, or the member ends."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"database {path} was closed while it was read")
 
 
 class LevelEngine:
@@ -154,7 +162,10 @@ class LevelEngine:
 
 
 class LevelView:
-    """A `View` of a `LevelEngine`. Its ranges pass by the cache, since they are long and read once."""
+    """A `View` of a `LevelEngine`. Its ranges pass by the cache, since they are long and read once.
+
+    A range raises `EngineClosed` when the engine is closed before its end.
+    """
 
     def __init__(self, *, path: Path, snapshot: Any) -> None:
         self._path = path
@@ -250,3 +261,5 @@ def _iterate(
             yield from pairs
     except plyvel.Error as error:
         raise EngineDamage(path, str(error)) from error
+    except RuntimeError as error:  # all that plyvel says of a database that is closed
+        raise EngineClosed(path) from error

@@ -6,6 +6,7 @@ gets the lowest this version works with (etcd's `monitorVersions`).
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import trio
@@ -21,6 +22,7 @@ from trioetcd.storage.machine import StateMachine
 from trioetcd.storage.requests import RaftRequest
 
 INTERVAL_SECONDS: Final = 4.0
+_VERSION: Final = re.compile(r"([0-9]{1,5})\.([0-9]{1,5})\.")
 
 
 class VersionMonitor:
@@ -50,7 +52,7 @@ class VersionMonitor:
         decided = self._lowest_version()
         if decided is None:
             decided = current or MIN_CLUSTER_VERSION
-        if current is not None and _parsed(decided) <= _parsed(current):
+        if current is not None and not _is_higher(decided, current):
             return
         try:
             await self._proposals.submit(RaftRequest(ClusterVersionSet(version=decided)))
@@ -62,18 +64,22 @@ class VersionMonitor:
     def _lowest_version(self) -> str | None:
         """The lowest of all members' versions without its patch level; None while one is not known."""
         known = {peer.id: peer.version for peer in self._transport.status().peers}
-        versions = [_parsed(SERVER_VERSION)]
+        versions = [_minor_of(SERVER_VERSION)]
         for member in self._machine.members.members():
             if member.id == self._leadership.member_id:
                 continue
-            version = known.get(member.id)
-            if version is None:
-                return None
-            versions.append(_parsed(version))
-        major, minor, _ = min(versions)
+            versions.append(_minor_of(known.get(member.id)))
+        if None in versions:
+            return None
+        major, minor = min(filter(None, versions))
         return f"{major}.{minor}.0"
 
 
-def _parsed(version: str) -> tuple[int, int, int]:
-    major, minor, patch = version.split(".")
-    return int(major), int(minor), int(patch)
+def _is_higher(version: str, than: str) -> bool:
+    return (_minor_of(version) or (0, 0)) > (_minor_of(than) or (0, 0))
+
+
+def _minor_of(version: str | None) -> tuple[int, int] | None:
+    """Major and minor of `3.5.1` or `3.6.0-rc.1`; None for what a peer says that is no version."""
+    found = _VERSION.match(version or "")
+    return None if found is None else (int(found[1]), int(found[2]))
