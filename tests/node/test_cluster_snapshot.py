@@ -11,6 +11,8 @@ import trio
 from trio.testing import MockClock
 
 from trioetcd.api import messages as m
+from trioetcd.raft.types import Message
+from trioetcd.storage.engine_folder import Receiver
 from trioetcd.storage.engine_transfer import write_engine
 from trioetcd.storage.memory_engine import MemoryEngine
 from trioetcd.testing.cluster import MemoryCluster
@@ -152,6 +154,29 @@ async def test_two_snapshots_in_quick_succession(autojump_clock: MockClock) -> N
             await fall_behind(cluster, behind)
         cluster.heal()
         await cluster.wait_converged()
+
+
+async def test_a_snapshot_that_got_stuck_is_sent_again_when_the_network_is_back(autojump_clock: MockClock) -> None:
+    async with MemoryCluster(3, **SETTINGS) as cluster:
+        behind = await follower_of(cluster)
+        cluster.isolate(behind)
+        leader = await cluster.wait_leader()
+        for number in range(20):
+            await leader.client.put(f"{number}", "v" * 100_000)
+        cluster.network.drop_connections(leader.name, behind.name)
+        cluster.heal()
+        received = behind.parts.snapshotter.open_incoming
+
+        def cut_now(message: Message) -> Receiver:
+            cluster.isolate(behind)
+            return received(message)
+
+        behind.parts.snapshotter.open_incoming = cut_now  # type: ignore[method-assign] # the moment to cut
+        await trio.sleep(20)
+        assert cluster.network.is_cut(leader.name, behind.name)
+        behind.parts.snapshotter.open_incoming = received  # type: ignore[method-assign] # as it was
+        cluster.heal()
+        await cluster.wait_converged(timeout_seconds=5)
 
 
 async def test_a_killed_member_with_an_old_log_is_caught_up(autojump_clock: MockClock) -> None:
