@@ -135,6 +135,7 @@ class RaftDriver:
         self._rounds += 1
         if ready.hard_state is not None:
             self._hard_state = ready.hard_state
+            self._leadership.term = ready.hard_state.term  # it may move while the leader stays the same
         self._note_leader(ready)
         if ready.read_states:
             self._reads.take(ready.read_states)
