@@ -94,6 +94,14 @@ def _recover(config: MemberConfig, environment: Environment, stack: ExitStack) -
         contents = _write_first_entries(wal, contents, members)
     hard_state, raft_log = _log_of(config, contents, snapshot, machine)
     _tidy(environment, snapshot_files)
+    log.info(
+        "recovered member" if found else "made a new member",
+        data_dir=str(config.data_dir),
+        member_id=f"{member_id:x}",
+        cluster_id=f"{cluster_id:x}",
+        applied_index=machine.applied.index,
+        revision=machine.store.revision,
+    )
     return Recovered(
         member_id=member_id,
         cluster_id=cluster_id,
