@@ -310,7 +310,7 @@ class Checks:
         digest = node.machine.digest
         if self.digests.get(index - 1) is None or self.digests.setdefault(index, digest) != digest:
             self._fail("the same entries in the same order", f"{node.id} at {index} of {entry.term}")
-        if entry.type is not EntryType.NORMAL:
+        if entry.type is not EntryType.NORMAL and not node.machine.is_overtaken:
             if index > self.configured_at[-1]:
                 self.configured_at.append(index)
                 self.configurations.append(node.machine.conf_state)

@@ -49,6 +49,7 @@ class Plan:
     asynchronous: int  # members with asynchronous storage writes: those with an id up to this
     save_delay_max: int  # 0: saved on the spot
     apply_delay_max: int
+    snapshots_overtake: bool  # a snapshot is taken while entries from before it are being applied
     # Network.
     delay_max: int
     loss: float
@@ -103,6 +104,7 @@ def draw_plan(chance: Random) -> Plan:
         asynchronous=chance.choice((0, 0, 2, MEMBERS_MAX, MEMBERS_MAX)),
         save_delay_max=chance.choice((0, TICK // 4, 2 * TICK, 5 * TICK)),
         apply_delay_max=chance.choice((0, 0, TICK, 4 * TICK)),
+        snapshots_overtake=chance.random() < 0.5,
         delay_max=chance.choice((TICK // 10, TICK // 2, TICK // 2 if lease_reads else 2 * TICK)),
         loss=calm * maybe(0.4, 0.01, 0.25),
         duplicates=maybe(0.4, 0.01, 0.2),

@@ -44,6 +44,7 @@ class Machine:
         self.index = snapshot.metadata.index
         self.conf_state = snapshot.metadata.conf_state
         self.digest = int.from_bytes(snapshot.data, "big")
+        self.is_overtaken = False  # a snapshot is on its way: the core tells its configuration, not that of this state
 
     def apply(self, entry: Entry) -> None:
         self.index = entry.index
@@ -147,8 +148,7 @@ class Node:
             return True
         if self.raw is None:
             return False
-        if message.type is MessageType.SNAP and self._is_applying():
-            # Its configuration is active as soon as the core has it; changes from before would be made on top of it.
+        if message.type is MessageType.SNAP and not self._plan.snapshots_overtake and self._is_applying():
             return False
         self._attempt(self.raw.step, message)
         return True
@@ -339,6 +339,9 @@ class Node:
                 continue  # a snapshot that was saved meanwhile has it
             self.machine.apply(entry)
             if entry.type is not EntryType.NORMAL:
+                if self.core.log.unstable.snapshot is not None:
+                    self.machine.is_overtaken = True
+                    self._world.count("snapshot overtook a change")
                 self._configure(self.raw.apply_conf_change(decode_conf_change_entry(entry)))
             self._checks.applied(self, entry)
             self._checks.observe(self)
@@ -350,7 +353,9 @@ class Node:
     def compact(self, keep: int) -> None:
         """Make a snapshot of what is applied, in the place of the log."""
         machine = self.machine
-        if self.raw is not None and machine.index > self.disk.live.snapshot().metadata.index:
+        if self.raw is None or machine.is_overtaken:
+            return
+        if machine.index > self.disk.live.snapshot().metadata.index:
             self.disk.make_snapshot(machine.index, machine.conf_state, machine.data(), keep=keep)
             self._checks.saved(self)
             self._checks.compacted(self)

@@ -192,7 +192,7 @@ class World:
             if self._actors.is_settled(tick):
                 return tick
             if tick >= CONVERGENCE_TICKS_MAX // 4 and self._actors.is_beyond_repair:
-                self.count("removal that only the removed leader knew of")
+                self.count("removal that only the removed knew of")
                 return 0
         raise Violation("a healed group converges", self._actors.what_is_missing())
 
