@@ -14,11 +14,12 @@ from trioetcd.node.proposals import (
     BATCH_BYTES_MAX,
     BATCH_REQUESTS_MAX,
     DROPPED,
+    NOBODY,
     WAITING_REQUESTS_MAX,
     Proposals,
     ProposalsStatus,
 )
-from trioetcd.storage.requests import RaftRequest, decode_proposal
+from trioetcd.storage.requests import Proposal, RaftRequest, decode_proposal, encode_proposal
 
 TIMEOUT_SECONDS = 7.0
 
@@ -74,14 +75,14 @@ async def test_all_that_waits_becomes_one_entry_and_each_gets_its_own_result(
     assert proposals.status() == ProposalsStatus(waiting=3, in_flight=0, failed=0)
 
     (batch,) = proposals.take_batches()
-    assert decode_proposal(batch.data) == proposals.find(batch.id)
+    assert decode_proposal(batch.data) == proposals.proposal_of(batch.data)
     assert proposals.status() == ProposalsStatus(waiting=0, in_flight=3, failed=0)
 
     refusal = ApiError.of(ErrorKind.LEASE_NOT_FOUND)
     proposals.resolve(batch.id, ["first", refusal, "third"])
     await wait_all_tasks_blocked()
     assert under_way.results == {b"a": "first", b"b": refusal, b"c": "third"}
-    assert proposals.find(batch.id) is None
+    assert proposals.proposal_of(batch.data).id == NOBODY
 
 
 async def test_a_batch_is_bounded_in_bytes_and_in_requests(submissions: Callable[[Proposals], Submissions]) -> None:
@@ -115,6 +116,24 @@ async def test_a_result_for_someone_who_left_is_nobodys(submissions: Callable[[P
     proposals.resolve(4711, ["of another member"])
 
 
+async def test_an_entry_with_the_id_of_another_is_taken_as_it_stands_in_the_log(
+    submissions: Callable[[Proposals], Submissions],
+) -> None:
+    proposals = make_proposals()
+    under_way = submissions(proposals)
+    await under_way.start(put(b"now"))
+    (batch,) = proposals.take_batches()
+    before = Proposal(batch.id, (put(b"an earlier run's"), put(b"with its id")))
+    found = proposals.proposal_of(encode_proposal(before))
+    assert found.requests == before.requests
+    proposals.resolve(found.id, ["not", "yours"])
+    await wait_all_tasks_blocked()
+    assert under_way.results == {}
+    proposals.resolve(proposals.proposal_of(batch.data).id, ["yours"])
+    await wait_all_tasks_blocked()
+    assert under_way.results == {b"now": "yours"}
+
+
 async def test_a_batch_that_the_core_drops_is_refused_as_a_whole(
     submissions: Callable[[Proposals], Submissions],
 ) -> None:
@@ -122,9 +141,10 @@ async def test_a_batch_that_the_core_drops_is_refused_as_a_whole(
     under_way = submissions(proposals)
     await under_way.start(put(b"a"), put(b"b"))
     (batch,) = proposals.take_batches()
-    proposals.refuse(batch, DROPPED)
+    proposals.refuse(batch)
     await wait_all_tasks_blocked()
-    assert under_way.results == {b"a": DROPPED, b"b": DROPPED}
+    assert under_way.results == {b"a": ApiError(*DROPPED), b"b": ApiError(*DROPPED)}
+    assert under_way.results[b"a"] is not under_way.results[b"b"], "an error that is raised takes a traceback along"
     assert proposals.status().failed == 2
 
 

@@ -1,7 +1,7 @@
 """Committed entries become state, in order, and whoever waits for them is told.
 
-The applier takes everything that is committed at the moment it wakes and applies it as one batch: one engine write,
-one pass over the waiters. Configuration changes and snapshots stand alone between batches.
+The applier takes what is committed at the moment it wakes, up to a bound, and applies it as one batch: one engine
+write, one pass over the waiters. Configuration changes and snapshots stand alone between batches.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from trioetcd.node.snapshotting import Snapshotter
 from trioetcd.raft import RawNode, decode_conf_change_entry
 from trioetcd.raft.types import NO_NODE, ConfChange, ConfChangeType, Entry, EntryType, SnapshotMetadata
 from trioetcd.storage.machine import Committed, StateMachine
-from trioetcd.storage.requests import Proposal, decode_proposal, proposal_id
 
 SLICE_ENTRIES_MAX: Final = 256
+SLICE_BYTES_MAX: Final = 256 << 10
+"""After so much others have their turn: an entry may hold a thousand requests, and a log is replayed as fast as it
+can be read. It is some thousands of small requests, tens of milliseconds."""
+
 _OF_NOBODY: Final = ConfChange(ConfChangeType.UPDATE_NODE, NO_NODE)
 
 
@@ -103,20 +106,17 @@ class Applier:
 
     def _apply_run(self) -> None:
         run: list[Committed] = []
-        while self._queue and len(run) < SLICE_ENTRIES_MAX:
+        size_bytes = 0
+        while self._queue and len(run) < SLICE_ENTRIES_MAX and size_bytes < SLICE_BYTES_MAX:
             entry = self._queue[0]
             if not isinstance(entry, Entry) or entry.type != EntryType.NORMAL:
                 break
             self._queue.popleft()
-            run.append(Committed(entry.index, entry.term, self._proposal(entry)))
+            size_bytes += len(entry.data)
+            proposal = self._proposals.proposal_of(entry.data) if entry.data else None
+            run.append(Committed(entry.index, entry.term, proposal))
         for outcome in self._machine.apply(run):
             self._proposals.resolve(outcome.proposal_id, outcome.results)
-
-    def _proposal(self, entry: Entry) -> Proposal | None:
-        """What the entry holds: as it was proposed, if that was here, else decoded."""
-        if not entry.data:
-            return None
-        return self._proposals.find(proposal_id(entry.data)) or decode_proposal(entry.data)
 
     def _apply_conf_change(self, entry: Entry) -> None:
         change = decode_conf_change_entry(entry)

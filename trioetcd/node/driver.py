@@ -21,7 +21,7 @@ from trioetcd.node.applier import Applier
 from trioetcd.node.disk import Disk
 from trioetcd.node.leadership import Leadership
 from trioetcd.node.parking import Signal
-from trioetcd.node.proposals import DROPPED, Proposals
+from trioetcd.node.proposals import Proposals
 from trioetcd.node.protocols import Transport
 from trioetcd.node.reads import ReadLoop
 from trioetcd.node.snapshotting import Snapshotter
@@ -129,7 +129,7 @@ class RaftDriver:
             try:
                 self._raw_node.propose(batch.data)
             except ProposalDropped:
-                self._proposals.refuse(batch, DROPPED)
+                self._proposals.refuse(batch)
 
     async def _round(self, ready: Ready) -> None:
         self._rounds += 1

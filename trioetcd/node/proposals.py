@@ -17,10 +17,22 @@ from typing import Final, NamedTuple
 from trioetcd.api.errors import ApiError, Code, ErrorKind
 from trioetcd.api.proto_codec import encoded_size
 from trioetcd.node.parking import Parked, Signal
-from trioetcd.storage.requests import Proposal, RaftRequest, encode_request, join_proposal
+from trioetcd.storage.requests import (
+    Proposal,
+    RaftRequest,
+    decode_proposal,
+    encode_request,
+    join_proposal,
+    proposal_id,
+)
 
 BATCH_BYTES_MAX: Final = 1 << 20  # etcd's MaxSizePerMsg: what one append message holds
 BATCH_REQUESTS_MAX: Final = 1024
+NOBODY: Final = 0
+"""No batch has this id."""
+
+DROPPED: Final = (Code.UNKNOWN, "raft proposal dropped")
+"""The core refused: leadership is being transferred, or too much is uncommitted (etcd-raft's ErrProposalDropped)."""
 WAITING_REQUESTS_MAX: Final = 5000  # etcd refuses when so many entries are committed but not applied
 
 
@@ -50,10 +62,11 @@ class _Waiting:
 
 
 class Batch(NamedTuple):
-    """Requests that become one entry."""
+    """Requests that become one entry, and the entry's data."""
 
     id: int
     data: bytes
+    taken: tuple[_Waiting, ...]
 
 
 class Proposals:
@@ -76,7 +89,7 @@ class Proposals:
         self._request_bytes_max = request_bytes_max
         self._explain_timeout = explain_timeout
         self._waiting: deque[_Waiting] = deque()
-        self._in_flight: OrderedDict[int, tuple[_Waiting, ...]] = OrderedDict()
+        self._in_flight: OrderedDict[int, Batch] = OrderedDict()
         self._failed = 0
 
     async def submit(self, request: RaftRequest, *, bounded: bool = True) -> object:
@@ -107,8 +120,9 @@ class Proposals:
             taken = self._take()
             if taken:
                 batch_id = self._next_id()
-                self._in_flight[batch_id] = taken
-                yield Batch(batch_id, join_proposal(batch_id, [one.encoded for one in taken]))
+                batch = Batch(batch_id, join_proposal(batch_id, [one.encoded for one in taken]), taken)
+                self._in_flight[batch_id] = batch
+                yield batch
 
     def _take(self) -> tuple[_Waiting, ...]:
         taken: list[_Waiting] = []
@@ -123,23 +137,29 @@ class Proposals:
                 taken.append(one)
         return tuple(taken)
 
-    def refuse(self, batch: Batch, error: ApiError) -> None:
+    def refuse(self, batch: Batch) -> None:
         """The core did not take the batch: tell everyone in it."""
-        for one in self._in_flight.pop(batch.id):
-            self._failed += 1
-            one.parked.fail(error)
+        for one in self._in_flight.pop(batch.id).taken:
+            self._fail(one, ApiError(*DROPPED))
 
-    def find(self, batch_id: int) -> Proposal | None:
-        """What was proposed here under this id, so that the member that proposed it need not decode it again."""
-        taken = self._in_flight.get(batch_id)
-        return None if taken is None else Proposal(batch_id, tuple(one.request for one in taken))
+    def proposal_of(self, data: bytes) -> Proposal:
+        """What an entry holds: as it was proposed, if that was here and is still waited for, else decoded.
+
+        The data must be the same, not the id alone: a clock that was set back before a restart can give an id again,
+        and applying one entry's requests for another's would part this member's state from all others'. What is
+        decoded is nobody's here.
+        """
+        batch = self._in_flight.get(proposal_id(data))
+        if batch is None or batch.data != data:
+            return decode_proposal(data)._replace(id=NOBODY)
+        return Proposal(batch.id, tuple(one.request for one in batch.taken))
 
     def resolve(self, batch_id: int, results: Sequence[object]) -> None:
         """Wake everyone in an applied batch with their own result. A batch of another member is nobody's here."""
-        taken = self._in_flight.pop(batch_id, None)
-        if taken is None:
+        batch = self._in_flight.pop(batch_id, None)
+        if batch is None:
             return
-        for one, result in zip(taken, results, strict=True):
+        for one, result in zip(batch.taken, results, strict=True):
             if isinstance(result, ApiError):
                 one.parked.fail(result)
             else:
@@ -151,11 +171,11 @@ class Proposals:
         while self._waiting and self._waiting[0].submitted_at <= overdue:
             self._fail(self._waiting.popleft(), ApiError.of(ErrorKind.PROPOSAL_DEADLINE))
         while self._in_flight:
-            batch_id, taken = next(iter(self._in_flight.items()))
-            if taken[-1].submitted_at > overdue:
+            batch = next(iter(self._in_flight.values()))
+            if batch.taken[-1].submitted_at > overdue:
                 break
-            del self._in_flight[batch_id]
-            for one in taken:
+            del self._in_flight[batch.id]
+            for one in batch.taken:
                 self._fail(one, self._explain_timeout(one.submitted_at))
 
     def _fail(self, one: _Waiting, error: ApiError) -> None:
@@ -165,8 +185,5 @@ class Proposals:
 
     def status(self) -> ProposalsStatus:
         """How many requests are where."""
-        return ProposalsStatus(len(self._waiting), sum(len(taken) for taken in self._in_flight.values()), self._failed)
-
-
-DROPPED: Final = ApiError(Code.UNKNOWN, "raft proposal dropped")
-"""The core refused: leadership is being transferred, or too much is uncommitted (etcd-raft's ErrProposalDropped)."""
+        in_flight = sum(len(one.taken) for one in self._in_flight.values())
+        return ProposalsStatus(len(self._waiting), in_flight, self._failed)

@@ -127,7 +127,7 @@ class ReadLoop:
     def _fail(self, served: Sequence[Parked], error: ApiError) -> None:
         self._failed += 1
         for parked in served:
-            parked.fail(error)
+            parked.fail(ApiError(error.code, error.message))  # each its own: being raised, it takes a traceback along
 
     async def _read_index(self) -> int:
         """Ask until an answer comes; raises `ApiError` when the leader changes meanwhile."""

@@ -1,0 +1,58 @@
+"""The applier's slices: how much is applied before others have their turn."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from trioetcd.node.applier import SLICE_BYTES_MAX, SLICE_ENTRIES_MAX, Applier
+from trioetcd.raft.types import Entry
+from trioetcd.storage.machine import AppliedPosition, Committed, Outcome
+from trioetcd.storage.requests import Proposal
+
+
+class Machine:
+    """Notes how many entries come at once."""
+
+    def __init__(self) -> None:
+        self.applied = AppliedPosition()
+        self.runs: list[int] = []
+        self.store = SimpleNamespace(compaction=SimpleNamespace(is_pending=False))
+
+    def apply(self, run: list[Committed]) -> list[Outcome]:
+        self.runs.append(len(run))
+        self.applied = AppliedPosition(run[-1].index, run[-1].term)
+        return []
+
+
+def entries(count: int, size_bytes: int) -> list[Entry]:
+    return [Entry(1, index, data=bytes(size_bytes)) for index in range(1, count + 1)]
+
+
+async def runs_of(nursery: trio.Nursery, committed: list[Entry]) -> list[int]:
+    machine = Machine()
+    applier = Applier(
+        machine=machine,  # type: ignore[arg-type] # what the applier asks of it
+        raw_node=SimpleNamespace(),  # type: ignore[arg-type]
+        work=SimpleNamespace(),  # type: ignore[arg-type]
+        proposals=SimpleNamespace(proposal_of=lambda _: Proposal(1, ())),  # type: ignore[arg-type]
+        snapshotter=SimpleNamespace(is_due=False),  # type: ignore[arg-type]
+        membership=SimpleNamespace(),  # type: ignore[arg-type]
+        wake_compactor=lambda: None,
+    )
+    applier.submit(committed)
+    nursery.start_soon(applier.run)
+    await wait_all_tasks_blocked()
+    assert applier.applied_index == committed[-1].index
+    return machine.runs
+
+
+async def test_small_entries_are_counted(nursery: trio.Nursery) -> None:
+    assert await runs_of(nursery, entries(SLICE_ENTRIES_MAX + 1, 10)) == [SLICE_ENTRIES_MAX, 1]
+
+
+async def test_large_entries_are_weighed(nursery: trio.Nursery) -> None:
+    assert await runs_of(nursery, entries(5, SLICE_BYTES_MAX // 2)) == [2, 2, 1]
+    assert await runs_of(nursery, entries(3, 4 * SLICE_BYTES_MAX)) == [1, 1, 1]
