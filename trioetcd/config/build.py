@@ -7,6 +7,7 @@ from typing import cast
 
 from trioetcd.config.errors import ConfigError
 from trioetcd.config.member import (
+    LEASE_CHECKPOINT_INTERVAL_SECONDS,
     PROGRESS_INTERVAL_SECONDS_DEFAULT,
     ClusterState,
     HttpEngine,
@@ -49,7 +50,7 @@ def member_config(settings: Settings) -> MemberConfig:
         max_txn_ops=integer(text("max-txn-ops")),
         watch_progress_notify_interval_seconds=duration_seconds(text("experimental-watch-progress-notify-interval"))
         or PROGRESS_INTERVAL_SECONDS_DEFAULT,
-        lease_checkpoint=_lease_checkpoint(settings),
+        lease_checkpoint_interval_seconds=_lease_checkpoint_interval_seconds(settings),
         http_engine=cast("HttpEngine", text("http-engine")),
         log=log_config(settings),
     )
@@ -68,7 +69,7 @@ def log_config(settings: Settings) -> LogConfig:
     )
 
 
-def _lease_checkpoint(settings: Settings) -> bool:
+def _lease_checkpoint_interval_seconds(settings: Settings) -> float | None:
     """Checkpoints are part of the replicated state, so they are always persisted: that flag only must not stand alone.
 
     The rule is etcd's.
@@ -79,7 +80,7 @@ def _lease_checkpoint(settings: Settings) -> bool:
             "setting experimental-enable-lease-checkpoint-persist requires experimental-enable-lease-checkpoint; "
             "add --experimental-enable-lease-checkpoint"
         )
-    return enabled
+    return LEASE_CHECKPOINT_INTERVAL_SECONDS if enabled else None
 
 
 def _urls(settings: Settings, name: str) -> tuple[Url, ...]:

@@ -18,6 +18,7 @@ ELECTION_TICKS_MIN: Final = 5
 QUOTA_BYTES_DEFAULT: Final = 2 * 1024 * 1024 * 1024
 PROGRESS_INTERVAL_SECONDS_DEFAULT: Final = 600.0
 PROGRESS_INTERVAL_SECONDS_MIN: Final = 0.1
+LEASE_CHECKPOINT_INTERVAL_SECONDS: Final = 300.0
 
 _PEER_URL: Final = parse_url("http://localhost:2380")
 _CLIENT_URL: Final = parse_url("http://localhost:2379")
@@ -71,8 +72,8 @@ class MemberConfig:
     max_request_bytes: int = 1_572_864
     max_txn_ops: int = 128
     watch_progress_notify_interval_seconds: float = PROGRESS_INTERVAL_SECONDS_DEFAULT
-    lease_checkpoint: bool = False
-    """Whether the leader records, now and then, what is left of long leases. It outlives restarts, too."""
+    lease_checkpoint_interval_seconds: float | None = None
+    """How often the leader records what is left of a long lease; None is never."""
     http_engine: HttpEngine = "auto"
     log: LogConfig = LogConfig()
 

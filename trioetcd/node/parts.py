@@ -25,7 +25,6 @@ from trioetcd.node.request_ids import RequestIds
 from trioetcd.node.snapshotting import Snapshotter
 from trioetcd.node.timeouts import TimeoutExplainer
 from trioetcd.node.upkeep.compaction import Compactor
-from trioetcd.node.upkeep.lease_expiry import CHECKPOINT_INTERVAL_SECONDS
 from trioetcd.raft import Config, RawNode
 
 # etcd's settings of the core (server/etcdserver/raft.go).
@@ -144,7 +143,7 @@ class Parts:
             leadership=self.leadership,
             clock=trio.current_time,
             extension_seconds=self._config.election_timeout_ms / 1000,
-            checkpoint_interval_seconds=CHECKPOINT_INTERVAL_SECONDS if self._config.lease_checkpoint else None,
+            checkpoint_interval_seconds=self._config.lease_checkpoint_interval_seconds,
         )
 
     def _make_driver(self) -> RaftDriver:

@@ -18,7 +18,6 @@ from trioetcd.storage.requests import RaftRequest
 
 # etcd's (server/lease/lessor.go, server/etcdserver/server.go).
 LOOK_SECONDS: Final = 0.5
-CHECKPOINT_INTERVAL_SECONDS: Final = 300.0
 _REVOCATIONS_A_LOOK: Final = int(REVOKE_RATE * LOOK_SECONDS)
 _REVOCATIONS_AT_ONCE: Final = 16
 _CHECKPOINTS_A_LOOK: Final = 500
