@@ -181,7 +181,7 @@ async def test_other_paths(autojump_clock, cluster, one) -> None:
 async def test_hash_kv(autojump_clock, cluster, one) -> None:
     response = await ask(cluster, "GET", "/members/hashkv", body=b'{"revision":41}')
     assert json.loads(response.body) == {"header": {"revision": 61}, "hash": 42, "compact_revision": 41}
-    for body in (b"", b"[]", b'{"revision":"41"}', b'{"revision":true}'):
+    for body in (b"", b"[]", b'{"revision":"41"}', b'{"revision":true}', b"[" * 60_000):
         refused = await ask(cluster, "GET", "/members/hashkv", body=body)
         assert (refused.status, refused.body) == (400, b"error unmarshalling request\n")
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import trio
 
 from trioetcd.peer.clock import format_time, parse_time
+from trioetcd.peer.errors import PeerFailure
+from trioetcd.peer.prober import Prober
 from trioetcd.peer.status import ROUND_TRIP_BOUNDS_SECONDS, RoundTrips
 
 
@@ -50,6 +54,17 @@ async def test_a_clock_that_differs_is_logged_once_each_way(autojump_clock, clus
     await trio.sleep(60)
     assert len(cluster.messages(1, "clock difference")) == 1
     assert len(cluster.messages(1, "agree again")) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"Now":5}', b'{"Now":"2023-11-14T22:13:20"}', b"[" * 4000])
+async def test_an_answer_that_is_none_is_a_failure_of_the_peer(body: bytes) -> None:
+    class Connection:
+        async def request(self, *_: object, **__: object) -> SimpleNamespace:
+            return SimpleNamespace(status=200, body=body)
+
+    prober = Prober(link=SimpleNamespace(), wall_clock=lambda: 0.0)
+    with pytest.raises(PeerFailure, match="is not understood"):
+        await prober._probe(Connection())
 
 
 async def test_a_peer_that_is_away_has_no_round_trip(autojump_clock, cluster) -> None:

@@ -340,7 +340,7 @@ def _revision_of(body: bytes) -> int | None:
     """The revision that a /members/hashkv request asks for; None when the body is not such a request."""
     try:
         fields = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     revision = fields.get("revision", 0) if isinstance(fields, dict) else None
     return revision if type(revision) is int else None

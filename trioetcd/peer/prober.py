@@ -51,7 +51,7 @@ class Prober:
         try:
             answer = json.loads(response.body)
             peer_time = parse_time(answer["Now"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise PeerFailure(f"its answer to a probe is not understood ({response.status})") from error
         link = self._link
         link.rtt_seconds = rtt
