@@ -223,7 +223,7 @@ def check_real_time(seen: Sequence[Seen]) -> None:
         assert one.header_revision >= newest_revision, f"the revision went back: {one}"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_nothing_acknowledged_is_lost_and_nothing_read_is_stale(seed: int) -> None:
     seen = simulate(run_cluster, seed, 40.0, seed=seed)
     assert len([one for one in seen if one.written is not None]) > 40
@@ -235,4 +235,4 @@ def test_other_sizes(size: int) -> None:
 
 
 def test_a_seed_replays_exactly() -> None:
-    assert simulate(run_cluster, 7, 20.0, seed=7) == simulate(run_cluster, 7, 20.0, seed=7)
+    assert simulate(run_cluster, 7, 10.0, seed=7) == simulate(run_cluster, 7, 10.0, seed=7)
