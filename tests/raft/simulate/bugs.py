@@ -236,6 +236,12 @@ BUGS: tuple[Bug, ...] = (
         patches=((RaftLog, "maybe_commit", _commit_any_term),),
     ),
     Bug(
+        name="commit-older-term-unnoticed",
+        breaks="the same, and nobody looks at the term",
+        patches=((RaftLog, "maybe_commit", _commit_any_term),),
+        ignored=("a leader commits by an entry of its own term",),
+    ),
+    Bug(
         name="forget-vote-unnoticed",
         breaks="the same, and nobody looks at the disk when a vote is sent",
         disk=_ForgetfulDisk,
@@ -270,6 +276,12 @@ BUGS: tuple[Bug, ...] = (
         name="vote-twice",
         breaks="a vote is granted whoever has it already",
         patches=tuple((HANDLERS[role], MessageType.VOTE, _grant_every_vote) for role in _VOTERS_ROLES),
+    ),
+    Bug(
+        name="vote-twice-unnoticed",
+        breaks="the same, and nobody keeps the votes",
+        patches=tuple((HANDLERS[role], MessageType.VOTE, _grant_every_vote) for role in _VOTERS_ROLES),
+        ignored=("one vote a term", "a vote is never forgotten"),
     ),
     Bug(
         name="truncate-on-old-append",
