@@ -206,6 +206,7 @@ class _Tree:
         random = self._environment.random
         await nursery.start(parts.reads.run)
         await nursery.start(parts.compactor.run)
+        await nursery.start(parts.leaderless.run)
         await nursery.start(WatchResync(machine=machine).run)
         interval_seconds = config.watch_progress_notify_interval_seconds
         notifier = ProgressNotifier(machine=machine, interval_seconds=interval_seconds, random=random)

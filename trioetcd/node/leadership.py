@@ -30,7 +30,6 @@ class Leadership:
         self.term = 0
         self.state = StateType.FOLLOWER
         self.elected_at: float | None = None
-        self.lost_at: float | None = None
         self.changes_seen = 0
         self._clock = clock
         self._changed = trio.Event()
@@ -57,9 +56,7 @@ class Leadership:
         if lead == self.lead:
             return False
         self.lead = lead
-        if lead == NO_NODE:
-            self.lost_at = self._clock()
-        else:
+        if lead != NO_NODE:
             self.elected_at = self._clock()
             self.changes_seen += 1
         self._changed.set()

@@ -25,6 +25,7 @@ from trioetcd.node.request_ids import RequestIds
 from trioetcd.node.snapshotting import Snapshotter
 from trioetcd.node.timeouts import TimeoutExplainer
 from trioetcd.node.upkeep.compaction import Compactor
+from trioetcd.node.upkeep.leaderless import LeaderlessStreams
 from trioetcd.raft import Config, RawNode
 
 # etcd's settings of the core (server/etcdserver/raft.go).
@@ -60,6 +61,9 @@ class Parts:
             initial_peers=recovered.initial_peers,
         )
         self.compactor = Compactor(machine=self.machine)
+        self.leaderless = LeaderlessStreams(
+            leadership=self.leadership, election_timeout_seconds=config.election_timeout_ms / 1000
+        )
         self.disk = Disk(
             file=recovered.wal,
             run_blocking=environment.run_blocking,

@@ -59,6 +59,7 @@ def make_services(
             machine=parts.machine,
             headers=headers,
             gate=gate,
+            leaderless=parts.leaderless,
             fragment_bytes_max=config.max_request_bytes + _FRAGMENT_OVERHEAD_BYTES,
         ),
         lease=LeaseService(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import NamedTuple
 
 from trioetcd.api import messages as m
+from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.api.proto_codec import encoded_size
 from trioetcd.node.parking import Signal
 from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.gate import Gate
 from trioetcd.node.service.headers import Headers
+from trioetcd.node.upkeep.leaderless import LeaderlessStreams
 from trioetcd.storage.machine import StateMachine
 from trioetcd.storage.mvcc.watch_delivery import WatchDelivery, split_delivery
 from trioetcd.storage.mvcc.watchers import WatchStream
@@ -33,6 +35,7 @@ class WatchSession:
         self._fragment_bytes_max = fragment_bytes_max
         self._queued = Signal()
         self._pieces: deque[WatchDelivery] = deque()  # of a delivery that was split
+        self._is_leaderless = False
         self._stream = WatchStream(machine.watch_hub, self._queued.set)
 
     def handle(self, request: m.WatchRequest) -> None:
@@ -50,12 +53,19 @@ class WatchSession:
         return self._stream.has_room
 
     async def receive(self) -> WatchMessage:
-        """Wait for the next response. Cancelling loses none."""
+        """Wait for the next response. Cancelling loses none. Raises `ApiError` once the stream is ended from here."""
         while True:
+            if self._is_leaderless:
+                raise ApiError.of(ErrorKind.NO_LEADER)
             delivery = self._next()
             if delivery is not None:
                 return WatchMessage(self._headers.at(delivery.revision), delivery)
             await self._queued.wait()
+
+    def end_leaderless(self) -> None:
+        """The stream asked for a leader, and there is none."""
+        self._is_leaderless = True
+        self._queued.set()
 
     def close(self) -> None:
         """End all watchers of the stream."""
@@ -74,12 +84,24 @@ class WatchSession:
 
 
 class WatchService:
-    """Opens streams of watchers over the member's own store: a watch never waits for a leader."""
+    """Opens streams of watchers over the member's own store: a watch never waits for a leader.
 
-    def __init__(self, *, machine: StateMachine, headers: Headers, gate: Gate, fragment_bytes_max: int) -> None:
+    One that asks for a leader (`CallContext.require_leader`) ends when there is none for long.
+    """
+
+    def __init__(
+        self,
+        *,
+        machine: StateMachine,
+        headers: Headers,
+        gate: Gate,
+        leaderless: LeaderlessStreams,
+        fragment_bytes_max: int,
+    ) -> None:
         self._machine = machine
         self._headers = headers
         self._gate = gate
+        self._leaderless = leaderless
         self._fragment_bytes_max = fragment_bytes_max
 
     @asynccontextmanager
@@ -89,7 +111,9 @@ class WatchService:
         session = WatchSession(
             machine=self._machine, headers=self._headers, fragment_bytes_max=self._fragment_bytes_max
         )
+        follow = self._leaderless.following(session.end_leaderless) if context.require_leader else nullcontext()
         try:
-            yield session
+            with follow:
+                yield session
         finally:
             session.close()
