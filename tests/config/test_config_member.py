@@ -136,3 +136,12 @@ def test_a_name_may_come_once_for_each_url() -> None:
 def test_the_rules_hold_for_a_configuration_made_by_hand(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="is empty"):
         MemberConfig(**change)
+
+
+def test_checkpoints_of_leases_are_an_option_that_persisting_needs() -> None:
+    assert build().lease_checkpoint_interval_seconds is None
+    assert build(experimental_enable_lease_checkpoint="true").lease_checkpoint_interval_seconds == 300
+    both = {"experimental_enable_lease_checkpoint": "true", "experimental_enable_lease_checkpoint_persist": "true"}
+    assert build(**both).lease_checkpoint_interval_seconds == 300
+    with pytest.raises(ConfigError, match="persist requires experimental-enable-lease-checkpoint"):
+        build(experimental_enable_lease_checkpoint_persist="true")

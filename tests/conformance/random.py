@@ -62,6 +62,8 @@ class Generator:
             (3, self._compact),
             (2, self._grant),
             (2, self._revoke),
+            (2, self._time_to_live),
+            (1, self._leases),
         )
 
     def sequence(self, count: int) -> list[Call]:
@@ -131,6 +133,13 @@ class Generator:
 
     def _revoke(self) -> Call:
         return Call("/v3/lease/revoke", {"ID": self._random.choice((1, 2, 3))})
+
+    def _time_to_live(self) -> Call:
+        body = {"ID": self._random.choice((1, 2, 3)), **self._flags(keys=0.8)}
+        return Call("/v3/lease/timetolive", body, hide=("TTL",), unordered=("keys",))
+
+    def _leases(self) -> Call:
+        return Call("/v3/lease/leases", {})
 
     def _txn(self) -> Call:
         return Call("/v3/kv/txn", self._txn_body(depth=2, keeping=self._chance(0.3)))

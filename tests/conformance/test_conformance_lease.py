@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conformance.cases import Call, Case, Finish, Open, Take, case, delete, get, op_put, put, txn
+from tests.conformance.cases import Call, Case, Finish, Open, Take, case, delete, get, op_put, put, txn, watch
 from tests.conformance.scope import check_or_refused
 
 pytestmark = pytest.mark.conformance
@@ -24,6 +24,13 @@ def revoke(number: object) -> Call:
 
 
 GRANT = (
+    # The first of the module, so that no lease is there whose ID a server chose.
+    case(
+        "leases in the order of their end",
+        *(grant(TTL=ttl, ID=number) for number, ttl in ((31, 300), (32, 100), (-33, -1))),
+        Call("/v3/lease/leases"),
+        *(revoke(number) for number in (31, 32, -33)),
+    ),
     case("with an ID", grant(TTL=60, ID=4242), revoke(4242)),
     case("the server's ID", grant(TTL="100"), revoke("$LEASE")),
     case("the same ID", grant(TTL=60, ID=1), grant(TTL=60, ID=1), revoke(1)),
@@ -66,8 +73,26 @@ LIFE = (
     case("keep-alive of an unknown lease", Open(({"ID": 999},), path=KEEPALIVE), Take(), Finish(), Take()),
     case("keep-alive of two", Open((b'{"ID":"8"}\n{"ID":"21"}',), path=KEEPALIVE), Take(2), Finish(), Take()),
     case("keep-alive of nothing", Open(path=KEEPALIVE), Finish(), Take()),
+    case("keep-alive, bad JSON after a good one", Open((b'{"ID":"8"}{xx',), path=KEEPALIVE), Take(2)),
+    case("keep-alive, several in one array", Open((b'[{"ID":"8"}]',), path=KEEPALIVE), Take(2)),
+    case("keep-alive, without an ID", Open(({},), path=KEEPALIVE), Take(), Finish(), Take()),
+    case("keep-alive, of a unary call's kind", Call(KEEPALIVE, {"ID": 8})),
     case("keep-alive, bad JSON", Open((b"{xx",), path=KEEPALIVE), Take(2)),
 )  # fmt: skip
+
+EXPIRY = case(
+    "a lease that nobody keeps alive",
+    Open((watch("x", "y", prev_kv=True),)),
+    Take(),
+    grant(TTL=1, ID=71),
+    txn(success=(op_put("x1", lease=71), op_put("x2", lease=71))),
+    Take(),
+    Take(seconds=8),
+    get("x", "y"),
+    Call("/v3/lease/timetolive", {"ID": 71}),
+    revoke(71),
+    put("x1", lease=71),
+)
 
 
 @pytest.mark.parametrize("case", GRANT, ids=lambda case: case.name)
@@ -83,3 +108,7 @@ def test_keys_of_leases(check: Callable[[Case], None], case: Case) -> None:
 @pytest.mark.parametrize("case", LIFE, ids=lambda case: case.name)
 def test_life_of_leases(keeper: object, case: Case) -> None:
     check_or_refused(keeper, case)
+
+
+def test_expiry(check: Callable[[Case], None]) -> None:
+    check(EXPIRY)

@@ -7,7 +7,7 @@ client is gone, the first request is none).
 
 etcd's gateway (grpc-gateway 1.16) sends status and fields together with the first line: an error before it has a
 status of its own, and one after it is a last line. A bad first request is told as a unary error would be; a later one
-only ends the reading. A client that does not read makes the writer wait, and with it whatever the call buffers.
+only ends the requests. A client that does not read makes the writer wait, and with it whatever the call buffers.
 """
 
 from __future__ import annotations
@@ -154,10 +154,13 @@ class Pump:
         try:
             while data := await self._wire.read():
                 await self._hand_over(self._decoder.feed(data))
+                if self._decoder.error is not None:  # in the same piece, after what was handed over
+                    raise self._decoder.error
             await self._hand_over(self._decoder.finish())
         except JsonError:
             if not self._requests:
                 raise
+            self._call.finish_requests()
             return
         if not self._requests and not self._rpc.client_streaming:
             await self._call.handle(self._rpc.request())
