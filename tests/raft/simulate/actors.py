@@ -179,15 +179,16 @@ class Actors:
 
     @property
     def is_beyond_repair(self) -> bool:
-        """Whether nobody who may vote knows of the last change, but those whom it took the vote.
+        """Whether a voter does not know of the last change, and those whom it took the vote stand in its way.
 
         Known of this algorithm as the field has it: a leader stops leading as soon as its removal, or its demotion, is
         applied there (if it is told to step down, or crashes), although the news of the commit may be lost on its way.
-        Those who remain still want its vote, which it refuses if its log is longer; and it may not campaign itself.
+        Who does not know of it still wants its vote, which it refuses if its log is longer; and it may not campaign
+        itself. If all voters know of the change there is no such excuse.
         """
         state, since = self._state(), self._world.checks.configured_at[-1]
         voters = [self._world.nodes[voter] for voter in {*state.voters, *state.voters_outgoing}]
-        return self._world.leader() is None and all(node.core.log.committed < since for node in voters)
+        return self._world.leader() is None and any(node.core.log.committed < since for node in voters)
 
     def _state(self) -> ConfState:
         return self._world.checks.configurations[-1]

@@ -27,6 +27,9 @@ from trioetcd.raft import (
 CONVERGENCE_TICKS_MAX = 400
 """Within this, a healed group has a leader and all its members have applied the same."""
 
+STUCK_REMOVAL = "removal that not all voters know of"
+"""Counted instead of a failure: see `Actors.is_beyond_repair`."""
+
 STEPS_MAX = 200_000
 """No run is near this: it would be a loop without end."""
 
@@ -192,7 +195,7 @@ class World:
             if self._actors.is_settled(tick):
                 return tick
             if tick >= CONVERGENCE_TICKS_MAX // 4 and self._actors.is_beyond_repair:
-                self.count("removal that only the removed knew of")
+                self.count(STUCK_REMOVAL)
                 return 0
         raise Violation("a healed group converges", self._actors.what_is_missing())
 
