@@ -58,7 +58,7 @@ def test_every_damage_passes_over_to_the_next_older_one() -> None:
         assert files.load_newest(marked(10, 20)) == metadata(10)
         assert files.damaged == [SNAP / name(20)]
         assert image.list_directory(SNAP) == [name(10), name(20)]
-        files.set_damaged_aside()
+        files.tidy()
         assert not files.damaged
         assert image.list_directory(SNAP) == [name(10), name(20) + ".broken"]
 
@@ -110,3 +110,12 @@ def test_a_failed_write_is_final() -> None:
         files.save(metadata(30))
     assert again.value is caught.value
     assert SnapshotFiles(fs=fs, directory=SNAP).load_newest(marked(10, 20)) == metadata(10)
+
+
+def test_a_snapshot_that_was_not_finished_does_not_outlive_the_one_that_counts() -> None:
+    fs = MemoryFileSystem()
+    files = saved(fs, 1, 5)
+    assert files.load_newest(marked(1)) == metadata(1)
+    files.tidy()
+    assert files.purge(1) == []
+    assert SnapshotFiles(fs=fs, directory=SNAP).load_newest(marked(1)) == metadata(1)

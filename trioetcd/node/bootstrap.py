@@ -43,7 +43,6 @@ class Recovered:
 
     member_id: int
     cluster_id: int
-    is_new: bool
     initial_peers: tuple[PeerInfo, ...]
     """Whom to talk to before the log has named the members."""
     wal: WriteAheadLog
@@ -105,7 +104,6 @@ def _recover(config: MemberConfig, environment: Environment, stack: ExitStack) -
     return Recovered(
         member_id=member_id,
         cluster_id=cluster_id,
-        is_new=not found,
         initial_peers=tuple(PeerInfo(one.id, one.peer_urls) for one in members if one.id != member_id),
         wal=wal,
         raft_log=raft_log,
@@ -228,7 +226,7 @@ def _tidy(environment: Environment, snapshot_files: SnapshotFiles) -> None:
     """Put aside what the start could do without; not before it is sure to come about."""
     for path in snapshot_files.damaged:
         environment.log.warning("a damaged snapshot file is passed over; the log has what it stood for", file=str(path))
-    snapshot_files.set_damaged_aside()
+    snapshot_files.tidy()
     # Of received states that are not in use a newer one was taken, or a crash came before the log had its marker.
     environment.engine_folder.discard_received()
 

@@ -41,6 +41,7 @@ class SnapshotFiles:
         self._directory = directory
         self._failure: DiskFailure | None = None
         self._damaged: list[str] = []
+        self._unfinished: list[str] = []
         fs.make_directory(directory)
 
     def save(self, metadata: SnapshotMetadata) -> None:
@@ -58,7 +59,7 @@ class SnapshotFiles:
     def load_newest(self, markers: Sequence[WalSnapshot]) -> SnapshotMetadata | None:
         """The newest snapshot that has a marker in the log and a whole file; None if there is none.
 
-        A damaged file is passed over, and kept in mind for `damaged` and `set_damaged_aside`. Changes nothing.
+        A damaged file, and one without a marker, is passed over, and kept in mind for `tidy`. Changes nothing.
         """
         marked = {(marker.index, marker.term) for marker in markers}
         for name in reversed(self._names()):
@@ -67,6 +68,8 @@ class SnapshotFiles:
                 self._damaged.append(name)
             elif (metadata.index, metadata.term) in marked:
                 return metadata
+            else:
+                self._unfinished.append(name)
         return None
 
     @property
@@ -74,13 +77,20 @@ class SnapshotFiles:
         """The files that `load_newest` passed over."""
         return [self._directory / name for name in self._damaged]
 
-    def set_damaged_aside(self) -> None:
-        """Rename what was passed over to `.broken`: a start can do without it."""
+    def tidy(self) -> None:
+        """Put aside what `load_newest` passed over, as a start could do without it.
+
+        What is damaged becomes `.broken`. What has no marker is removed: `purge` keeps the newest files, and would
+        keep it in the place of the one that counts.
+        """
         for path in self.damaged:
             self._fs.rename(path, path.with_name(path.name + _BROKEN_SUFFIX))
-        if self._damaged:
+        for name in self._unfinished:
+            self._fs.unlink(self._directory / name)
+        if self._damaged or self._unfinished:
             self._fs.sync_directory(self._directory)
         self._damaged.clear()
+        self._unfinished.clear()
 
     def purge(self, max_files: int) -> list[str]:
         """Remove the oldest files until at most `max_files` are left, and half-written ones; returns the names."""
