@@ -49,7 +49,7 @@ class Cluster:
         self.machine = StateMachine.open(engine=self.engine)
 
     def try_change(self, change: ConfChange | ConfChangeV2) -> object:
-        refusal = self.machine.check_conf_change(change)
+        refusal = self.machine.members.check(change)
         outcome = self.machine.apply_conf_change(
             index=self.machine.applied.index + 1,
             term=1,

@@ -38,10 +38,6 @@ class Receiver(Protocol):
 class EngineFolder(Protocol):
     """The place of a member's engine."""
 
-    def exists(self) -> bool:
-        """Whether there is an engine, in use or about to be."""
-        ...
-
     def open(self, *, create: bool) -> Engine:
         """Open the engine in use; with `create`, make an empty one where there is none."""
         ...
@@ -71,10 +67,6 @@ class LevelEngineFolder:
         self._current = directory / "db"
         self._old = directory / "db.old"
         self._receivers = 0  # since the start
-
-    def exists(self) -> bool:
-        """Whether there is an engine, or the other half of a swap."""
-        return self._current.exists() or self._old.exists()
 
     def open(self, *, create: bool) -> Engine:
         """Open the engine in use; raises `EngineDamage` for what cannot be trusted, and for one that is not there."""

@@ -113,10 +113,6 @@ class StateMachine:
         self._flush()
         return outcomes
 
-    def check_conf_change(self, change: ConfChange | ConfChangeV2) -> ApiError | None:
-        """Why a change of the configuration must be refused; asked before it is given to the core."""
-        return self.members.check(change)
-
     def apply_conf_change(
         self,
         *,

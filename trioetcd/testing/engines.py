@@ -74,10 +74,6 @@ class MemoryEngineFolder:
         self._stores_made = 0
         self.boots = 0
 
-    def exists(self) -> bool:
-        """See `EngineFolder`."""
-        return self._filesystem.exists(self._current) or self._filesystem.exists(self._old)
-
     def open(self, *, create: bool) -> StoredEngine:
         """See `EngineFolder`."""
         if not self._filesystem.exists(self._current):
