@@ -98,8 +98,9 @@ async def test_real_sockets(member: FakeMember) -> None:
         listener.stop(grace_seconds=1)
 
 
-async def test_a_machine_out_of_descriptors_is_waited_for(
-    member: FakeMember, autojump_clock: trio.testing.MockClock
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ECONNABORTED])
+async def test_what_passes_does_not_end_the_listener(
+    member: FakeMember, autojump_clock: trio.testing.MockClock, number: int
 ) -> None:
     class Poor(trio.abc.Listener[trio.abc.Stream]):
         failures = 3
@@ -107,7 +108,7 @@ async def test_a_machine_out_of_descriptors_is_waited_for(
         async def accept(self) -> trio.abc.Stream:
             if self.failures:
                 self.failures -= 1
-                raise OSError(errno.EMFILE, "too many open files")
+                raise OSError(number, "not now")
             return await trio.sleep_forever()
 
         async def aclose(self) -> None:

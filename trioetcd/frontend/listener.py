@@ -13,7 +13,8 @@ from trioetcd.frontend.routes import Routes
 from trioetcd.http11 import DateField, Engine, LeanSocketStream, Limits, Phase, Reaper, ServerConnection
 from trioetcd.log import Logger
 
-_OUT_OF_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+_PASSING: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ECONNABORTED, errno.EPROTO}
+"""What `accept` may fail with although the listener is well: too little of something, or a client that left already."""
 _ACCEPT_PAUSE_SECONDS: Final = 0.1
 
 
@@ -104,7 +105,7 @@ class ClientListener:
             try:
                 return await listener.accept()
             except OSError as error:
-                if error.errno not in _OUT_OF_RESOURCES:
+                if error.errno not in _PASSING:
                     raise
                 self._log.warning("a client connection was not accepted; trying again", error=str(error))
                 await trio.sleep(_ACCEPT_PAUSE_SECONDS)
