@@ -14,8 +14,10 @@ there are, and each lease is looked at once a TTL.
 
 from __future__ import annotations
 
+import gc
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from math import ceil
 from typing import Final, NamedTuple
@@ -35,6 +37,7 @@ RETRY_SECONDS: Final = 3.0
 
 _SPREAD_RATE: Final = 3 * REVOKE_RATE // 4
 _STALE_ENTRIES_MAX: Final = 1024
+_LOOKED_AT_MAX: Final = 10_000  # about 10 ms
 
 
 class Timer:
@@ -57,9 +60,10 @@ class Timer:
 class _Due:
     """Timers by the time at which they are to be looked at."""
 
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer]] = []
+    def __init__(self, timers: Sequence[Timer] = ()) -> None:
+        """`timers` are looked at when they expire, and are in the order of that: so they are a heap."""
         self._serial = count()  # equal times are in the order of their coming
+        self._heap = [(timer.expires_at, next(self._serial), timer) for timer in timers]
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -68,7 +72,10 @@ class _Due:
         heapq.heappush(self._heap, (at, next(self._serial), timer))
 
     def take(self, now: float) -> Iterator[Timer]:
-        while self._heap and self._heap[0][0] <= now:
+        """Those whose time has come, but no more than are short work; the others are for the next look."""
+        for _ in range(_LOOKED_AT_MAX):
+            if not self._heap or self._heap[0][0] > now:
+                return
             yield heapq.heappop(self._heap)[2]
 
     def keep(self, wanted: Callable[[Timer], bool]) -> None:
@@ -144,15 +151,20 @@ class Lessor:
         self._demote()
         self._term = term
         self._leases = self._machine.leases
-        now = self._clock()
-        timers = [
-            Timer(lease, now + _left_seconds(lease) + self._extension_seconds) for lease in self._leases.all.values()
-        ]
+        with _collector_at_rest():
+            self._start_all(self._clock())
+
+    def _start_all(self, now: float) -> None:
+        begin = now + self._extension_seconds
+        timers = [Timer(lease, begin + _left_seconds(lease)) for lease in self._leases.all.values()]
         timers.sort(key=_expiry)
         if len(timers) > REVOKE_RATE:
             _spread(timers)
-        for timer in timers:
-            self._start(timer, now)
+        self._timers = {timer.lease.id: timer for timer in timers}
+        self._expiries = _Due(timers)
+        if self._checkpoint_interval_seconds is not None:
+            for timer in timers:
+                self._plan_checkpoint(timer, now)
 
     # -- what apply tells
 
@@ -272,6 +284,18 @@ class Lessor:
             revoked=self._revoked,
             expired=self._expired,
         )
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """No garbage is looked for: while 100,000 objects are made that stay, it took 400 of 500 milliseconds."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _left_seconds(lease: Lease) -> int:
