@@ -17,7 +17,7 @@ from trioetcd.node.leadership import Leadership
 from trioetcd.node.ownership import check_owner, write_owner
 from trioetcd.node.protocols import PeerStatus, TransportStatus
 from trioetcd.node.request_ids import RequestIds
-from trioetcd.node.ticking import tick_loop
+from trioetcd.node.ticking import hasten_first_election, tick_loop
 from trioetcd.node.timeouts import TimeoutExplainer
 from trioetcd.raft.types import NO_NODE, StateType
 from trioetcd.storage.filesystem import OsFileSystem
@@ -182,3 +182,21 @@ def test_a_directory_of_someone_else_is_refused_by_name(tmp_path: Path, path: st
     with pytest.raises(StartRefused, match=words) as refusal:
         check_owner(OsFileSystem(), tmp_path)
     assert str(tmp_path) in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("enabled", "peers", "active", "ticks"),
+    [(True, 0, 0, 9), (True, 2, 2, 8), (True, 2, 1, 0), (False, 0, 0, 0), (False, 2, 2, 0)],
+)
+async def test_the_first_election_is_hastened_only_where_it_may_be(
+    autojump_clock: MockClock, enabled: bool, peers: int, active: int, ticks: int
+) -> None:
+    ticked: list[None] = []
+    await hasten_first_election(
+        tick=lambda: ticked.append(None),
+        election_ticks=10,
+        is_lone=lambda: peers == 0,
+        active_peers=lambda: active,
+        enabled=enabled,
+    )
+    assert len(ticked) == ticks

@@ -54,12 +54,14 @@ async def hasten_first_election(
     there has its say, and gives up after the time in which they should have been. To be called when the configuration
     that the log knows is applied: before, ticks count for nothing.
     """
+    if not enabled:
+        return
     if is_lone():
         ticks = election_ticks - 1
     else:
         ticks = election_ticks - 2
         with trio.move_on_after(_PEERS_SECONDS) as scope:
-            while not enabled or active_peers() < _PEERS_TO_WAIT_FOR:  # noqa: ASYNC110 # for a moment, once
+            while active_peers() < _PEERS_TO_WAIT_FOR:  # noqa: ASYNC110 # for a moment, once
                 await trio.sleep(_LOOK_SECONDS)
         if scope.cancelled_caught:
             return
