@@ -93,6 +93,7 @@ class _Tree:
         self._log = environment.log
         self._gateway = PeerGateway(machine=recovered.machine, log=environment.log)
         self._transport = self._make_transport()
+        self._lease_forwarder = LeaseForwarder(transport=self._transport)
         durations = Durations()
         self._parts = Parts(
             config=config,
@@ -106,7 +107,7 @@ class _Tree:
             recovered=recovered,
             parts=self._parts,
             random=environment.random,
-            lease_forwarder=LeaseForwarder(transport=self._transport),
+            lease_forwarder=self._lease_forwarder,
         )
         self._gateway.attach(
             driver=self._parts.driver,
@@ -221,6 +222,7 @@ class _Tree:
         await nursery.start(versions.run)
         expiry = LeaseExpiry(lessor=parts.lessor, leadership=parts.leadership, proposals=parts.proposals, log=self._log)
         await nursery.start(expiry.run)
+        await nursery.start(self._lease_forwarder.run)
         await nursery.start(self._publish)
         purge = Purge(
             wal=self._recovered.wal,

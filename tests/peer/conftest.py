@@ -79,6 +79,7 @@ class Handler:
     sources: list[Source] = field(default_factory=list)
     leads: bool = True
     leases: dict[int, int] = field(default_factory=dict)
+    asked_together: list[int] = field(default_factory=list)
     state: Sequence[bytes] = (b"state " * 1000, b"more", b"end")
     arrived: trio.Event = field(default_factory=trio.Event)
 
@@ -129,6 +130,10 @@ class Handler:
         if not self.leads:
             raise NotPrimary("another member leads")
         return self.leases.get(lease_id, 0)
+
+    async def lease_keep_alive_many(self, lease_ids: Sequence[int]) -> list[int]:
+        self.asked_together.append(len(lease_ids))
+        return [-1 if one == -7 else await self.lease_keep_alive(one) for one in lease_ids]
 
     async def lease_time_to_live(self, request: m.LeaseTimeToLiveRequest) -> m.LeaseTimeToLiveResponse:
         ttl = await self.lease_keep_alive(request.ID)

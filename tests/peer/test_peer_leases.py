@@ -16,7 +16,9 @@ from trioetcd.peer.leases import LeaseForwarder
 async def pair(cluster):
     one, two = await cluster.pair()
     two.handler.leases = {7: 60, -7: 9_000_000_000}
-    return LeaseForwarder(transport=one.transport), two
+    forwarder = LeaseForwarder(transport=one.transport)
+    await cluster.nursery.start(forwarder.run)
+    return forwarder, two
 
 
 async def post(cluster, path, body, fields=(), method="POST"):
@@ -32,6 +34,34 @@ async def test_a_keep_alive_reaches_the_leader(pair, autojump_clock):
     assert await forwarder.keep_alive(2, 7) == 60
     assert await forwarder.keep_alive(2, -7) == 9_000_000_000
     assert await forwarder.keep_alive(2, 8) == 0
+
+
+async def test_keep_alives_that_come_meanwhile_go_together(pair, autojump_clock):
+    forwarder, two = pair
+    told = []
+
+    async def ask(lease_id):
+        told.append((lease_id, await forwarder.keep_alive(2, lease_id)))
+
+    async with trio.open_nursery() as nursery:
+        for lease_id in (7, -7, 8) * 1000:
+            nursery.start_soon(ask, lease_id)
+    assert sorted(told) == sorted([(7, 60), (-7, 9_000_000_000), (8, 0)] * 1000)
+    assert sum(two.handler.asked_together) == 3000
+    assert len(two.handler.asked_together) <= 4
+
+
+async def test_who_does_not_wait_any_more_holds_up_nobody(pair, autojump_clock):
+    forwarder, _ = pair
+    with trio.move_on_after(0) as scope:
+        await forwarder.keep_alive(2, 7)
+    assert scope.cancelled_caught
+    assert await forwarder.keep_alive(2, 7) == 60
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[1.5]", b"[true]", b"7"])
+async def test_a_batch_is_an_array_of_numbers(pair, cluster, autojump_clock, body):
+    assert (await post(cluster, "/leases/batch", body)).status == 400
 
 
 async def test_so_does_a_question_after_the_time_to_live(pair, autojump_clock):

@@ -7,6 +7,9 @@ A leader answers when it is sure that it leads and has applied all that was ackn
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.node.lessor import Lessor, Timer
@@ -14,6 +17,9 @@ from trioetcd.node.proposals import Proposals
 from trioetcd.node.reads import ReadLoop
 from trioetcd.storage.internal_ops import LeasesRemaining
 from trioetcd.storage.requests import RaftRequest
+
+ASK_ALONE: Final = -1
+"""In place of a TTL: the answer to this one takes its time, ask for it by itself."""
 
 
 class NotPrimary(Exception):
@@ -48,6 +54,22 @@ class LeasePrimary:
                 await self._clear(timer, term)
             else:
                 return lessor.renew(timer)
+
+    async def keep_alive_many(self, lease_ids: Sequence[int]) -> list[int]:
+        """As `keep_alive` of each, but nothing is waited for beyond being sure to lead: those that need it get -1.
+
+        Raises `NotPrimary`.
+        """
+        await self._confirmed_term()
+        return [self._renew_now(lease_id) for lease_id in lease_ids]
+
+    def _renew_now(self, lease_id: int) -> int:
+        timer = self._lessor.find(lease_id)
+        if timer is None:
+            return 0
+        if timer.checkpointed or self._lessor.is_expired(timer):
+            return ASK_ALONE
+        return self._lessor.renew(timer)
 
     async def time_to_live(self, request: m.LeaseTimeToLiveRequest) -> m.LeaseTimeToLiveResponse:
         """What is left of a lease, and its keys if they are asked for; TTL -1 when there is none. Without a header.

@@ -96,6 +96,10 @@ class PeerGateway:
         """Keep a lease alive as the leader; its TTL in seconds, 0: there is none. Raises `NotPrimary`, `ApiError`."""
         return await self._lease_primary.keep_alive(lease_id)
 
+    async def lease_keep_alive_many(self, lease_ids: Sequence[int]) -> list[int]:
+        """Keep many alive as the leader; -1 for those that have to be asked for alone. Raises `NotPrimary`."""
+        return await self._lease_primary.keep_alive_many(lease_ids)
+
     async def lease_time_to_live(self, request: m.LeaseTimeToLiveRequest) -> m.LeaseTimeToLiveResponse:
         """What the leader knows of a lease; TTL -1 when there is none. Raises `NotPrimary`."""
         return await self._lease_primary.time_to_live(request)

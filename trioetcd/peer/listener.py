@@ -9,7 +9,7 @@
 | /version                     | GET    | versions of the server and of the cluster                        |
 | /members                     | GET    | the members, as an array                                         |
 | /members/hashkv              | GET    | hash of the store at the revision in the JSON body               |
-| /leases, /leases/internal    | POST   | the time of a lease, asked of the leader (see `leases`)          |
+| /leases{,/internal,/batch}   | POST   | the time of leases, asked of the leader (see `leases`)           |
 
 Everything on it trusts the network that it listens on. What comes under /raft has to pass the rules of `checks`;
 a refusal is answered with its reason and logged at a bounded rate.
@@ -34,11 +34,13 @@ from trioetcd.peer.framing import FRAME_BYTES_MAX, DamagedFrame, decode_frame
 from trioetcd.peer.guarded import GuardedStream
 from trioetcd.peer.headers import BadHeader, PeerHeaders, read_headers, read_id
 from trioetcd.peer.leases import (
+    BATCH_PATH,
     BODY_BYTES_MAX,
     INTERNAL_PATH,
     KEEP_ALIVE_PATH,
     PROTOBUF,
     LeaseAnswer,
+    answer_batch,
     answer_internal,
     answer_keep_alive,
 )
@@ -129,6 +131,7 @@ class PeerListener:
                 Route("/members/hashkv", "GET", self._hash_kv),
                 Route(KEEP_ALIVE_PATH, "POST", self._lease_route(answer_keep_alive)),
                 Route(INTERNAL_PATH, "POST", self._lease_route(answer_internal)),
+                Route(BATCH_PATH, "POST", self._lease_route(answer_batch, _JSON)),
             )
         }
 
@@ -302,12 +305,16 @@ class PeerListener:
         fields = {"header": header, "hash": answer.hash, "compact_revision": answer.compact_revision}
         return Answer(200, json.dumps(fields, separators=(",", ":")).encode(), (_JSON,))
 
-    def _lease_route(self, answer: Callable[[RaftHandler, bytes], Awaitable[LeaseAnswer]]) -> Serve:
+    def _lease_route(
+        self,
+        answer: Callable[[RaftHandler, bytes], Awaitable[LeaseAnswer]],
+        content: tuple[bytes, bytes] = PROTOBUF,
+    ) -> Serve:
         async def serve(exchange: Exchange) -> Answer:
             if (refused := self._refuse_by(LEASE_RULES, exchange.request)) is not None:
                 return refused
             status, body = await answer(self._handler, await exchange.connection.read_body(BODY_BYTES_MAX))
-            return Answer(status, body, (PROTOBUF,)) if status == 200 else _text(status, body.decode())
+            return Answer(status, body, (content,)) if status == 200 else _text(status, body.decode())
 
         return serve
 

@@ -58,6 +58,10 @@ class RaftHandler(Protocol):
         """
         ...
 
+    async def lease_keep_alive_many(self, lease_ids: Sequence[int]) -> list[int]:
+        """Keep many alive as the leader; -1 for those that have to be asked for alone. Raises `NotPrimary`."""
+        ...
+
     async def lease_time_to_live(self, request: m.LeaseTimeToLiveRequest) -> m.LeaseTimeToLiveResponse:
         """What the leader knows of a lease; TTL -1 when there is none. Raises `NotPrimary`."""
         ...
