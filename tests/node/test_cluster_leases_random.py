@@ -236,6 +236,6 @@ def check_ends(events: Sequence[m.Event]) -> None:
     assert not ends
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 8])
+@pytest.mark.parametrize("seed", [0, 5, 8, 11])
 def test_what_a_lease_promises_holds_whatever_fails(seed: int) -> None:
     simulate(run_tenants, seed, (None, 1.0)[seed % 2], seed=seed)
