@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from typing import Final, NamedTuple
 
 import trio
 
 from trioetcd.frontend.connection import ClientSession
 from trioetcd.frontend.routes import Routes
-from trioetcd.http11 import DateField, Engine, LeanSocketStream, Limits, Phase, Reaper, ServerConnection
+from trioetcd.http11 import DateField, Engine, LeanSocketStream, Limits, Phase, Readiness, Reaper, ServerConnection
 from trioetcd.log import Logger
 
 _PASSING: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ECONNABORTED, errno.EPROTO}
@@ -51,6 +52,7 @@ class ClientListener:
         self._date = date or DateField()
         self._free = trio.Semaphore(connections_max)
         self._reaper = Reaper()
+        self._readiness = Readiness.create()
         self._sessions: dict[ClientSession, trio.CancelScope] = {}
         self._accepted = 0
         self._accepting = trio.CancelScope()
@@ -68,8 +70,14 @@ class ClientListener:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stop` is called and the connections have ended; a cancellation ends them at once."""
+        with closing(self._readiness) if self._readiness is not None else nullcontext():
+            await self._run(task_status)
+
+    async def _run(self, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as background:
             await background.start(self._reaper.run)
+            if self._readiness is not None:
+                await background.start(self._readiness.run)
             with self._serving:
                 async with trio.open_nursery() as connections:
                     with self._accepting:
@@ -113,7 +121,7 @@ class ClientListener:
     async def _serve(self, stream: trio.abc.Stream) -> None:
         try:
             if isinstance(stream, trio.SocketStream):
-                stream = LeanSocketStream.take_over(stream)
+                stream = LeanSocketStream.take_over(stream, readiness=self._readiness)
             connection = ServerConnection(stream, engine=self._engine, limits=self._limits, date=self._date)
             remote = stream.peer_name if isinstance(stream, LeanSocketStream) else ""
             session = ClientSession(connection=connection, routes=self._routes, remote=remote)

@@ -21,6 +21,7 @@ from trioetcd.http11.messages import (
     ServerGone,
 )
 from trioetcd.http11.parser import Engine
+from trioetcd.http11.readiness import Readiness
 from trioetcd.http11.reaper import Reaper
 from trioetcd.http11.responses import DateField, prepare_head
 from trioetcd.http11.server import Phase, ServerConnection
@@ -41,6 +42,7 @@ __all__ = [
     "LeanSocketStream",
     "Limits",
     "Phase",
+    "Readiness",
     "Reaper",
     "Request",
     "Response",

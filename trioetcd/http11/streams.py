@@ -8,6 +8,9 @@ from typing import Final, Protocol
 
 import trio
 
+from trioetcd.http11.readiness import Readiness
+
+_RECEIVE_BYTES = 65_536
 _PROBE_SECONDS: Final = 15
 
 
@@ -25,17 +28,22 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
     `trio.SocketStream` first tries to receive, which for a client that waits for its response fails each time, and
     runs the scheduler once after each send. Without the two a request costs a third less of the loop
     (measured at 64 connections: 16 instead of 23 microseconds of CPU for one receive and one send).
-    So `send_all` is a checkpoint only when the socket is full; every `receive_some` is one.
+    So `send_all` is a checkpoint only when the socket is full; every `receive_some` is one. With a `readiness`, which
+    many connections share, a wait costs less still.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, readiness: Readiness | None = None) -> None:
         assert sock.getblocking() is False, "a LeanSocketStream needs a non-blocking socket"
         self._sock = sock
+        self._fd = sock.fileno()
         self._receive = sock.recv
+        self._readiness = readiness
         self._closed = False
+        if readiness is not None:
+            readiness.add(self._fd)
 
     @classmethod
-    def take_over(cls, stream: trio.SocketStream) -> LeanSocketStream:
+    def take_over(cls, stream: trio.SocketStream, *, readiness: Readiness | None = None) -> LeanSocketStream:
         """Take the socket of a stream that was just accepted; the options that Trio set on it stay.
 
         The kernel probes a silent peer every 15 seconds, as Go's listener has it do: a watch whose client lost its
@@ -53,7 +61,7 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
             for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
                 if hasattr(socket, name):
                     sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), _PROBE_SECONDS)
-        return cls(sock)
+        return cls(sock, readiness=readiness)
 
     @property
     def peer_name(self) -> str:
@@ -69,8 +77,14 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         while True:
             self._raise_if_closed()
             try:
-                await trio.lowlevel.wait_readable(self._sock)
-                return self._receive(max_bytes or 65_536)
+                if self._readiness is None:
+                    await trio.lowlevel.wait_readable(self._sock)
+                else:
+                    await self._readiness.wait(self._fd)
+                data = self._receive(max_bytes or _RECEIVE_BYTES)
+                if self._readiness is not None and len(data) == (max_bytes or _RECEIVE_BYTES):
+                    self._readiness.more_may_be_there(self._fd)
+                return data
             except BlockingIOError:
                 continue  # woken for nothing, which epoll may do
             except OSError as error:
@@ -114,6 +128,8 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         """Close the socket; who waits on it is woken with ClosedResourceError."""
         if not self._closed:
             self._closed = True
+            if self._readiness is not None:
+                self._readiness.remove(self._fd)
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
         await trio.lowlevel.checkpoint()

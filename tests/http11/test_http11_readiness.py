@@ -1,0 +1,159 @@
+"""Sockets that share one epoll: nothing that arrives is missed, whatever it coincides with."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from trioetcd.http11 import LeanSocketStream, Readiness
+
+pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
+
+
+@pytest.fixture
+async def readiness(nursery: trio.Nursery) -> AsyncIterator[Readiness]:
+    shared = Readiness.create()
+    assert shared is not None
+    with closing(shared):
+        await nursery.start(shared.run)
+        yield shared
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        yield ours, theirs
+
+
+@pytest.fixture
+def stream(readiness: Readiness, sockets: tuple[socket.socket, socket.socket]) -> LeanSocketStream:
+    return LeanSocketStream(sockets[0], readiness=readiness)
+
+
+@pytest.fixture
+def peer(sockets: tuple[socket.socket, socket.socket]) -> socket.socket:
+    return sockets[1]
+
+
+async def test_data_wakes_the_reader(stream: LeanSocketStream, peer: socket.socket, nursery: trio.Nursery) -> None:
+    received: list[bytes] = []
+
+    async def read() -> None:
+        received.append(await stream.receive_some())
+
+    nursery.start_soon(read)
+    await wait_all_tasks_blocked()
+    assert received == []
+    peer.sendall(b"hello")
+    with trio.fail_after(5):
+        while not received:
+            await trio.lowlevel.checkpoint()
+    assert received == [b"hello"]
+
+
+async def test_what_came_while_nobody_waited_is_there_for_the_next_read(
+    stream: LeanSocketStream, peer: socket.socket
+) -> None:
+    with trio.fail_after(5):
+        for word in (b"one", b"two", b"three"):
+            peer.sendall(word)
+            await wait_all_tasks_blocked()
+            assert await stream.receive_some() == word
+
+
+async def test_more_than_a_buffer_is_read_without_another_edge(stream: LeanSocketStream, peer: socket.socket) -> None:
+    peer.sendall(b"x" * 100)
+    with trio.fail_after(5):
+        pieces = [await stream.receive_some(30) for _ in range(4)]
+    assert [len(piece) for piece in pieces] == [30, 30, 30, 10]
+
+
+async def test_an_end_that_came_with_the_last_data_is_seen(stream: LeanSocketStream, peer: socket.socket) -> None:
+    peer.sendall(b"last words")
+    peer.shutdown(socket.SHUT_WR)
+    with trio.fail_after(5):
+        assert await stream.receive_some() == b"last words"
+        assert await stream.receive_some() == b""
+        assert await stream.receive_some() == b""
+
+
+async def test_an_end_that_comes_alone_wakes_the_reader(
+    stream: LeanSocketStream, peer: socket.socket, nursery: trio.Nursery
+) -> None:
+    async def leave() -> None:
+        await wait_all_tasks_blocked()
+        peer.close()
+
+    nursery.start_soon(leave)
+    with trio.fail_after(5):
+        assert await stream.receive_some() == b""
+
+
+async def test_a_cancelled_wait_loses_nothing(stream: LeanSocketStream, peer: socket.socket) -> None:
+    with trio.move_on_after(0.01) as scope:
+        await stream.receive_some()
+    assert scope.cancelled_caught
+    peer.sendall(b"still here")
+    with trio.fail_after(5):
+        assert await stream.receive_some() == b"still here"
+
+
+async def test_closing_wakes_the_reader(stream: LeanSocketStream, nursery: trio.Nursery) -> None:
+    async def close() -> None:
+        await wait_all_tasks_blocked()
+        await stream.aclose()
+
+    nursery.start_soon(close)
+    with trio.fail_after(5), pytest.raises(trio.ClosedResourceError):
+        await stream.receive_some()
+
+
+async def test_a_descriptor_that_is_used_again_begins_anew(readiness: Readiness) -> None:
+    """What was known of a closed socket says nothing of the next one under its number."""
+    for _ in range(3):
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        stream = LeanSocketStream(ours, readiness=readiness)
+        theirs.sendall(b"word")
+        theirs.close()
+        await wait_all_tasks_blocked()
+        await stream.aclose()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.setblocking(False)
+        stream = LeanSocketStream(ours, readiness=readiness)
+        with trio.move_on_after(0.01) as scope:
+            await stream.receive_some()
+        assert scope.cancelled_caught
+        await stream.aclose()
+
+
+async def test_many_sockets_at_once(readiness: Readiness) -> None:
+    pairs = [socket.socketpair() for _ in range(300)]
+    received: list[bytes] = []
+
+    async def read(ours: socket.socket) -> None:
+        ours.setblocking(False)
+        stream = LeanSocketStream(ours, readiness=readiness)
+        received.append(await stream.receive_some())
+        await stream.aclose()
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as readers:
+            for ours, _ in pairs:
+                readers.start_soon(read, ours)
+            await wait_all_tasks_blocked()
+            for number, (_, theirs) in enumerate(pairs):
+                theirs.sendall(b"%d" % number)
+    assert sorted(received) == sorted(b"%d" % number for number in range(len(pairs)))
+    for _, theirs in pairs:
+        theirs.close()
