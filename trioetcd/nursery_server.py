@@ -140,7 +140,6 @@ class _Tree:
             parts=self._parts,
             peers=partial(peer_metrics, self._transport),
             descriptors=self._descriptors,
-            quota_bytes=self._config.quota_bytes,
         )
         metrics = Metrics(source=measures, durations=durations)
         return MemberView(parts=self._parts, services=self._services, metrics_text=metrics.text)

@@ -21,7 +21,6 @@ def test_without_a_flag_it_is_a_lone_member_on_etcds_ports() -> None:
     assert config.wal_directory == Path("default.trioetcd/member/wal")
     assert config.initial_members == (InitialMember("default", parse_urls("http://localhost:2380")),)
     assert (config.election_ticks, config.tick_seconds, config.request_timeout_seconds) == (10, 0.1, 7.0)
-    assert config.quota_bytes == 2 * 1024**3
     assert config.watch_progress_notify_interval_seconds == 600
 
 
@@ -51,7 +50,6 @@ def test_every_flag_reaches_its_field() -> None:
         experimental_snapshot_catchup_entries="11",
         max_wals="0",
         max_snapshots="12",
-        quota_backend_bytes="-1",
         max_request_bytes="13",
         max_txn_ops="14",
         experimental_watch_progress_notify_interval="200ms",
@@ -66,7 +64,7 @@ def test_every_flag_reaches_its_field() -> None:
     assert (config.heartbeat_interval_ms, config.election_timeout_ms) == (20, 200)
     assert (config.initial_election_tick_advance, config.pre_vote) == (False, False)
     assert (config.snapshot_count, config.snapshot_catchup_entries) == (10, 11)
-    assert (config.max_wals, config.max_snapshots, config.quota_bytes) == (0, 12, None)
+    assert (config.max_wals, config.max_snapshots) == (0, 12)
     assert (config.max_request_bytes, config.max_txn_ops) == (13, 14)
     assert config.watch_progress_notify_interval_seconds == pytest.approx(0.2)
     assert config.http_engine == "h11"

@@ -45,7 +45,6 @@ def member_config(settings: Settings) -> MemberConfig:
         snapshot_catchup_entries=integer(text("experimental-snapshot-catchup-entries")),
         max_wals=integer(text("max-wals")),
         max_snapshots=integer(text("max-snapshots")),
-        quota_backend_bytes=integer(text("quota-backend-bytes")),
         max_request_bytes=integer(text("max-request-bytes")),
         max_txn_ops=integer(text("max-txn-ops")),
         watch_progress_notify_interval_seconds=duration_seconds(text("experimental-watch-progress-notify-interval"))

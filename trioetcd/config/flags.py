@@ -62,7 +62,6 @@ MEMBER: Final = (
     Flag("listen-client-urls", "http://localhost:2379", "Where to listen for clients.", Kind.URLS),
     Flag("max-snapshots", "5", "Snapshot files to keep; 0 keeps all.", Kind.INTEGER),
     Flag("max-wals", "5", "Write-ahead log files to keep; 0 keeps all.", Kind.INTEGER),
-    Flag("quota-backend-bytes", "0", "Database size above which writes end; 0 is 2 GiB, below 0 none.", Kind.INTEGER),
     Flag("max-txn-ops", "128", "Operations a transaction may hold.", Kind.INTEGER),
     Flag("max-request-bytes", "1572864", "Size of the largest request.", Kind.INTEGER),
 )
@@ -114,6 +113,7 @@ OPERATION: Final = (
 
 # Flag and the value of it that asks for nothing.
 LATER: Final = (
+    ("quota-backend-bytes", "0"),
     ("listen-client-http-urls", ""),
     ("socket-reuse-port", "false"),
     ("socket-reuse-address", "false"),

@@ -15,7 +15,6 @@ LogFormat = Literal["json", "console"]
 
 ELECTION_TIMEOUT_MS_MAX: Final = 50_000
 ELECTION_TICKS_MIN: Final = 5
-QUOTA_BYTES_DEFAULT: Final = 2 * 1024 * 1024 * 1024
 PROGRESS_INTERVAL_SECONDS_DEFAULT: Final = 600.0
 PROGRESS_INTERVAL_SECONDS_MIN: Final = 0.1
 LEASE_CHECKPOINT_INTERVAL_SECONDS: Final = 300.0
@@ -67,8 +66,6 @@ class MemberConfig:
     snapshot_catchup_entries: int = 5000
     max_wals: int = 5
     max_snapshots: int = 5
-    quota_backend_bytes: int = 0
-    """As given: 0 is etcd's 2 GiB, a negative number is none, see `quota_bytes`."""
     max_request_bytes: int = 1_572_864
     max_txn_ops: int = 128
     watch_progress_notify_interval_seconds: float = PROGRESS_INTERVAL_SECONDS_DEFAULT
@@ -113,13 +110,6 @@ class MemberConfig:
     def request_timeout_seconds(self) -> float:
         """How long a request may wait for the cluster: 5 s for the disk and a leader lost and elected, twice."""
         return 5 + 2 * self.election_timeout_ms / 1000
-
-    @property
-    def quota_bytes(self) -> int | None:
-        """The size of the database above which writes are refused; None is no bound."""
-        if self.quota_backend_bytes < 0:
-            return None
-        return self.quota_backend_bytes or QUOTA_BYTES_DEFAULT
 
 
 def parse_initial_cluster(text: str) -> tuple[InitialMember, ...]:

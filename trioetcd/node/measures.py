@@ -20,13 +20,11 @@ class MemberMeasures:
         parts: Parts,
         peers: Callable[[], tuple[PeerMetrics, ...]],
         descriptors: DescriptorMonitor,
-        quota_bytes: int | None,
     ) -> None:
         self._recovered = recovered
         self._parts = parts
         self._peers = peers
         self._descriptors = descriptors
-        self._quota_bytes = quota_bytes
 
     def server_metrics(self) -> ServerMetrics:
         """The member's own."""
@@ -44,7 +42,6 @@ class MemberMeasures:
             proposals_pending=proposals.waiting + proposals.in_flight,
             proposals_failed=proposals.failed,
             read_indexes_failed=parts.reads.status().failed,
-            quota_bytes=self._quota_bytes or 0,
         )
 
     def store_metrics(self) -> StoreMetrics:
