@@ -6,7 +6,8 @@ import pytest
 
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, Code, ErrorKind
-from trioetcd.storage.mvcc.checks import check_delete_range, check_put, check_range, check_txn
+from trioetcd.storage.mvcc.checks import NESTING_MAX, check_delete_range, check_put, check_range, check_txn
+from trioetcd.storage.requests import Proposal, RaftRequest, decode_proposal, encode_proposal
 
 
 def put(key: bytes = b"k", **more: object) -> m.RequestOp:
@@ -97,3 +98,15 @@ def test_the_longest_list_is_counted_and_a_nested_one_has_the_rest() -> None:
 )
 def test_a_branch_changes_a_key_once(request_: m.TxnRequest, is_duplicate: bool) -> None:
     assert refusal(request_) == (ApiError.of(ErrorKind.DUPLICATE_KEY) if is_duplicate else None)
+
+
+def test_transactions_nest_only_so_deep() -> None:
+    """What passes can be written to the log and read back."""
+    txn = m.TxnRequest(success=[m.RequestOp(request_put=m.PutRequest(key=b"a"))])
+    for _ in range(NESTING_MAX - 1):
+        txn = m.TxnRequest(success=[m.RequestOp(request_txn=txn)])
+    check_txn(txn)
+    (request,) = decode_proposal(encode_proposal(Proposal(1, (RaftRequest(txn),)))).requests
+    assert request.op == txn
+    with pytest.raises(ApiError, match="too many operations"):
+        check_txn(m.TxnRequest(failure=[m.RequestOp(request_txn=txn)]))

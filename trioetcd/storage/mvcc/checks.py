@@ -11,6 +11,9 @@ from trioetcd.api.errors import ApiError, Code, ErrorKind
 MAX_TXN_OPS: Final = 128
 """etcd's default of `--max-txn-ops`."""
 
+NESTING_MAX: Final = 32
+"""Transactions within transactions. etcd bounds them by their operations alone; the codec of entries has to end too."""
+
 _SORT_TARGETS: Final = frozenset(int(target) for target in m.SortTarget)
 
 _Deletes = list[tuple[bytes, bytes]]  # [key, end)
@@ -43,24 +46,24 @@ def check_delete_range(request: m.DeleteRangeRequest) -> None:
 
 def check_txn(request: m.TxnRequest, max_txn_ops: int = MAX_TXN_OPS) -> None:
     """Refuse a transaction with too many operations, with one that is refused itself, or that changes a key twice."""
-    _check_ops(request, max_txn_ops)
+    _check_ops(request, max_txn_ops, NESTING_MAX)
     _check_keys(request.success)
     _check_keys(request.failure)
 
 
-def _check_ops(request: m.TxnRequest, max_ops: int) -> None:
+def _check_ops(request: m.TxnRequest, max_ops: int, nesting_left: int) -> None:
     """The longest of the three lists counts; a nested transaction has what this one leaves."""
     ops = max(len(request.compare), len(request.success), len(request.failure))
-    if ops > max_ops:
+    if ops > max_ops or not nesting_left:
         raise ApiError.of(ErrorKind.TOO_MANY_OPS)
     for guard in request.compare:
         if not guard.key:
             raise ApiError.of(ErrorKind.EMPTY_KEY)
     for op in (*request.success, *request.failure):
-        _check_op(op, max_ops - ops)
+        _check_op(op, max_ops - ops, nesting_left - 1)
 
 
-def _check_op(op: m.RequestOp, ops_left: int) -> None:
+def _check_op(op: m.RequestOp, ops_left: int, nesting_left: int) -> None:
     if op.request_range is not None:
         check_range(op.request_range)
     elif op.request_put is not None:
@@ -68,7 +71,7 @@ def _check_op(op: m.RequestOp, ops_left: int) -> None:
     elif op.request_delete_range is not None:
         check_delete_range(op.request_delete_range)
     elif op.request_txn is not None:
-        _check_ops(op.request_txn, ops_left)
+        _check_ops(op.request_txn, ops_left, nesting_left)
     else:
         raise ApiError.of(ErrorKind.KEY_NOT_FOUND)  # etcd's answer to an operation that is none
 
