@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 import trio
@@ -123,3 +124,34 @@ async def test_what_passes_does_not_end_the_listener(
         await trio.sleep(1)
         assert poor.failures == 0
         nursery.cancel_scope.cancel()
+
+
+async def test_a_client_whose_connection_broke_before_it_is_served_ends_nothing(member: FakeMember) -> None:
+    class Listener(trio.abc.Listener[trio.abc.Stream]):
+        coming: list[trio.SocketStream]
+
+        async def accept(self) -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            return self.coming.pop() if self.coming else await trio.sleep_forever()
+
+        async def aclose(self) -> None:
+            await trio.lowlevel.checkpoint()
+
+    ours, theirs = trio.socket.socketpair()
+    theirs.close()
+    reader, writer = os.pipe()
+    os.dup2(reader, ours.fileno())  # no call on the socket succeeds any more
+    coming = Listener()
+    coming.coming = [trio.SocketStream(ours)]
+    listener = ClientListener(
+        listeners=[coming], routes=build_routes(member=member, max_request_bytes=1000), log=null_logger()
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(listener.run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not coming.coming
+        assert listener.status().connections == 0
+        assert not nursery.cancel_scope.cancel_called
+        nursery.cancel_scope.cancel()
+    os.close(reader)
+    os.close(writer)

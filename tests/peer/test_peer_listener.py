@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import pytest
+import structlog
 import trio
+from structlog.testing import LogCapture
 
 from trioetcd.http11 import ClientConnection
 from trioetcd.peer.framing import encode_frame
+from trioetcd.peer.listener import PeerListener
 from trioetcd.raft.types import Message, MessageType
 
 GOOD = {
@@ -218,3 +223,58 @@ async def test_a_removed_member_is_told_by_streams_and_by_the_pipeline(autojump_
     await trio.sleep(0.01)
     assert nine.handler.told_removed_by == [1, 1, 1]
     assert one.handler.received == []
+
+
+class Listener(trio.abc.Listener[trio.abc.Stream]):
+    """Gives out what it was given, raising what is an error; then nothing more."""
+
+    def __init__(self, *coming) -> None:
+        self.coming = list(coming)
+
+    async def accept(self) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        if not self.coming:
+            return await trio.sleep_forever()
+        one = self.coming.pop(0)
+        if isinstance(one, OSError):
+            raise one
+        return one
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+def listening(one, listener) -> PeerListener:
+    log = structlog.wrap_logger(None, processors=[LogCapture()])
+    parts = {"transport": one.transport, "handler": one.handler, "wall_clock": lambda: 0.0, "log": log}
+    return PeerListener(listeners=[listener], **parts)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ECONNABORTED, errno.EPROTO])
+async def test_a_peer_that_was_not_accepted_does_not_end_the_listener(autojump_clock, nursery, one, number) -> None:
+    listener = Listener(*[OSError(number, "not now")] * 3)
+    await nursery.start(listening(one, listener).run)
+    await trio.sleep(1)
+    assert not listener.coming
+
+
+async def test_a_listener_that_is_broken_ends_the_member(autojump_clock, one) -> None:
+    with pytest.RaisesGroup(pytest.RaisesExc(OSError, match="gone"), flatten_subgroups=True):
+        await listening(one, Listener(OSError(errno.EBADF, "gone"))).run()
+
+
+async def test_a_connection_that_broke_before_it_is_served_ends_alone(one) -> None:
+    ours, theirs = trio.socket.socketpair()
+    broken = trio.SocketStream(ours)
+    reader, writer = os.pipe()
+    os.dup2(reader, ours.fileno())  # no call on the socket succeeds any more
+    async with trio.open_nursery() as nursery:
+        await nursery.start(listening(one, Listener(broken)).run)
+        async with trio.SocketStream(theirs) as client:
+            assert await client.receive_some() == b""
+        await trio.testing.wait_all_tasks_blocked()
+        assert not nursery.cancel_scope.cancel_called
+        nursery.cancel_scope.cancel()
+    assert broken.socket.fileno() == -1
+    os.close(reader)
+    os.close(writer)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import trio
 
 from trioetcd.frontend.connection import ClientSession
 from trioetcd.frontend.routes import Routes
-from trioetcd.http11 import DateField, Engine, LeanSocketStream, Limits, Phase, Readiness, Reaper, ServerConnection
+from trioetcd.http11 import (
+    DateField,
+    Engine,
+    LeanSocketStream,
+    Limits,
+    Phase,
+    Readiness,
+    Reaper,
+    ServerConnection,
+    accept,
+)
 from trioetcd.log import Logger
-
-_PASSING: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ECONNABORTED, errno.EPROTO}
-"""What `accept` may fail with although the listener is well: too little of something, or a client that left already."""
-_ACCEPT_PAUSE_SECONDS: Final = 0.1
 
 
 class ListenerStatus(NamedTuple):
@@ -101,27 +106,24 @@ class ClientListener:
             while True:
                 await self._free.acquire()
                 try:
-                    stream = await self._accept_one(listener)
+                    stream = await accept(listener, report=self._note_not_accepted)
                 except BaseException:
                     self._free.release()
                     raise
                 self._accepted += 1
                 connections.start_soon(self._serve, stream)
 
-    async def _accept_one(self, listener: trio.abc.Listener[trio.abc.Stream]) -> trio.abc.Stream:
-        while True:
-            try:
-                return await listener.accept()
-            except OSError as error:
-                if error.errno not in _PASSING:
-                    raise
-                self._log.warning("a client connection was not accepted; trying again", error=str(error))
-                await trio.sleep(_ACCEPT_PAUSE_SECONDS)
+    def _note_not_accepted(self, error: OSError) -> None:
+        self._log.warning("a client connection was not accepted; trying again", error=str(error))
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
         try:
-            if isinstance(stream, trio.SocketStream):
-                stream = LeanSocketStream.take_over(stream, readiness=self._readiness)
+            try:
+                if isinstance(stream, trio.SocketStream):
+                    stream = LeanSocketStream.take_over(stream, readiness=self._readiness)
+            except OSError as error:
+                self._log.debug("a client connection broke before it was served", reason=str(error))
+                return
             connection = ServerConnection(stream, engine=self._engine, limits=self._limits, date=self._date)
             remote = stream.peer_name if isinstance(stream, LeanSocketStream) else ""
             session = ClientSession(connection=connection, routes=self._routes, remote=remote)

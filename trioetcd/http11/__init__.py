@@ -6,6 +6,7 @@ and may run them over `LeanSocketStream`, which is what the client listener's sp
 
 from __future__ import annotations
 
+from trioetcd.http11.accepting import accept
 from trioetcd.http11.client import ClientConnection, ClientExchange
 from trioetcd.http11.messages import (
     BadRequest,
@@ -48,5 +49,6 @@ __all__ = [
     "Response",
     "ServerConnection",
     "ServerGone",
+    "accept",
     "prepare_head",
 ]

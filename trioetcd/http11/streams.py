@@ -44,10 +44,10 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
 
     @classmethod
     def take_over(cls, stream: trio.SocketStream, *, readiness: Readiness | None = None) -> LeanSocketStream:
-        """Take the socket of a stream that was just accepted; the options that Trio set on it stay.
+        """Take the socket of a stream that was just accepted or dialled; the options that Trio set on it stay.
 
-        The kernel probes a silent peer every 15 seconds, as Go's listener has it do: a watch whose client lost its
-        power would otherwise never end.
+        Raises `OSError` for one that broke already; it is closed then. The kernel probes a silent peer every 15
+        seconds, as Go's listener has it do: a watch whose client lost its power would otherwise never end.
         """
         fd = stream.socket.detach()
         try:
@@ -55,13 +55,13 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         except OSError:
             os.close(fd)
             raise
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
-            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
-                if hasattr(socket, name):
-                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), _PROBE_SECONDS)
-        return cls(sock, readiness=readiness)
+        try:
+            sock.setblocking(False)
+            _probe_when_silent(sock)
+            return cls(sock, readiness=readiness)
+        except OSError:
+            sock.close()
+            raise
 
     @property
     def peer_name(self) -> str:
@@ -137,6 +137,14 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
     def _raise_if_closed(self) -> None:
         if self._closed:
             raise trio.ClosedResourceError("this connection was closed by this program")
+
+
+def _probe_when_silent(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), _PROBE_SECONDS)
 
 
 class ReplayStream(trio.abc.Stream):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
-from typing import Final
 from urllib.parse import urlsplit
 
 import trio
 
 from trioetcd.http11.streams import LeanSocketStream
-
-_KEEP_ALIVE_SECONDS: Final = 30
 
 
 class TcpDialer:
@@ -28,15 +24,7 @@ class TcpDialer:
         if not parts.hostname:
             raise OSError(f"{url!r} names no host to dial")
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        stream = lean(await trio.open_tcp_stream(parts.hostname, port))
+        stream = LeanSocketStream.take_over(await trio.open_tcp_stream(parts.hostname, port))
         if parts.scheme != "https" or self._ssl_context is None:
             return stream
         return trio.SSLStream(stream, self._ssl_context, server_hostname=parts.hostname, https_compatible=True)
-
-
-def lean(stream: trio.SocketStream) -> LeanSocketStream:
-    """The connection as a stream that costs less; the system is told to ask after it when it is silent for 30 s."""
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_KEEPIDLE"):
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_ALIVE_SECONDS)
-    return LeanSocketStream.take_over(stream)

@@ -25,11 +25,19 @@ from typing import Final, NamedTuple
 import trio
 
 from trioetcd.api.errors import ApiError
-from trioetcd.http11 import BadRequest, BodyTooLarge, ClientGone, Limits, Request, ServerConnection
+from trioetcd.http11 import (
+    BadRequest,
+    BodyTooLarge,
+    ClientGone,
+    LeanSocketStream,
+    Limits,
+    Request,
+    ServerConnection,
+    accept,
+)
 from trioetcd.log import Logger
 from trioetcd.peer.checks import LEASE_RULES, MESSAGE_RULES, STREAM_RULES, Refusal, Rule, refusal_of
 from trioetcd.peer.clock import format_time
-from trioetcd.peer.dialer import lean
 from trioetcd.peer.framing import FRAME_BYTES_MAX, DamagedFrame, decode_frame
 from trioetcd.peer.guarded import GuardedStream
 from trioetcd.peer.headers import BadHeader, PeerHeaders, read_headers, read_id
@@ -138,14 +146,30 @@ class PeerListener:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept connections until cancelled; then all of them are closed at once."""
         async with trio.open_nursery() as nursery:
-            await nursery.start(trio.serve_listeners, self._serve_connection, list(self._listeners))
+            for listener in self._listeners:
+                nursery.start_soon(self._accept, listener, nursery)
             task_status.started()
 
     # -- connections
 
+    async def _accept(self, listener: trio.abc.Listener[trio.abc.Stream], connections: trio.Nursery) -> None:
+        async with listener:
+            while True:
+                connections.start_soon(self._serve_connection, await accept(listener, report=self._note_not_accepted))
+
+    def _note_not_accepted(self, error: OSError) -> None:
+        if (held_back := self._transport.throttle.admit(("not accepted", error.errno))) is not None:
+            self._log.warning(
+                "a peer's connection was not accepted; trying again", error=str(error), held_back=held_back
+            )
+
     async def _serve_connection(self, raw: trio.abc.Stream) -> None:
         """Serve one connection to its end; whatever the other side does ends this connection, and no more."""
-        stream = lean(raw) if isinstance(raw, trio.SocketStream) else raw
+        try:
+            stream = LeanSocketStream.take_over(raw) if isinstance(raw, trio.SocketStream) else raw
+        except OSError as error:
+            self._log.debug("a connection from a peer broke before it was served", reason=str(error))
+            return
         guard = GuardedStream(stream, receive_seconds=IDLE_SECONDS, send_seconds=IO_SECONDS)
         try:
             if self._connections >= CONNECTIONS_MAX:
