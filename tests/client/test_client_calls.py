@@ -266,3 +266,34 @@ async def test_only_unary_requests_can_be_called() -> None:
 @pytest.mark.parametrize(("prefix", "end"), [(b"a", b"b"), (b"a\xff", b"b"), (b"\xff\xff", b"\0"), (b"", b"\0")])
 def test_the_end_of_a_prefix(prefix: bytes, end: bytes) -> None:
     assert etcd.prefix_end(prefix) == end
+
+
+def sockets() -> tuple[trio.abc.Stream, trio.abc.Stream]:
+    ours, theirs = trio.socket.socketpair()
+    return trio.SocketStream(ours), trio.SocketStream(theirs)
+
+
+async def answer_once(call: Call) -> None:
+    """A member that closes each connection after its first answer, without having said so."""
+    await call.answer(m.PutResponse())
+    await call.hang_up()
+
+
+async def test_a_kept_connection_that_the_server_closed_is_not_used_again() -> None:
+    async with cluster_of(answer_once) as (client, cluster):
+        cluster.make_streams = sockets
+        for _ in range(3):
+            await client.put("k", "v")
+            await trio.testing.wait_all_tasks_blocked()
+        assert cluster.dials == ["one"] * 3
+
+
+async def test_a_read_on_a_kept_connection_that_breaks_is_sent_again_to_the_same_member() -> None:
+    async with cluster_of(answer_once) as (client, cluster):  # of these streams nobody can see that they ended
+        cluster.down.update({"two", "three"})
+        for _ in range(3):
+            await client.call(m.RangeRequest(key=b"k"))
+            await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(etcd.Unavailable, match="may or may not have taken effect"):
+            await client.put("k", "v")
+        assert cluster.dials == ["one"] * 3

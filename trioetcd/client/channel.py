@@ -3,13 +3,15 @@
 What may be repeated is decided here and nowhere else:
 
     the connection could not be opened      every call goes on to the next endpoint: nothing was sent
-    it broke after the request was sent     reads go on; a write raises Unavailable: it may have happened
+    it broke after the request was sent     reads go on, at the same endpoint when the connection was a kept one, which
+                                            the server may have closed; a write raises Unavailable: it may have happened
     the server said UNAVAILABLE             reads go on; a write raises what the server said
     the server said "invalid auth token"    every call authenticates anew and is sent once more: it was not looked at
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, TypeVar
@@ -95,9 +97,12 @@ class Channel:
     async def _call(self, request: object, response_type: type[T], path: str, *, repeatable: bool) -> T:
         body = json_codec.encode(request)
         failures: list[Exception] = []
-        for endpoint in self._in_order():
+        attempts = deque((endpoint, True) for endpoint in self._in_order())
+        while attempts:
+            endpoint, may_be_kept = attempts.popleft()
+            kept = await self._take_kept(endpoint) if may_be_kept else None
             try:
-                connection = await self._connection(endpoint)
+                connection = kept or await self._dial(endpoint)
             except _CANNOT_CONNECT as error:
                 failures.append(_at(endpoint, "cannot connect", error))
                 continue
@@ -107,6 +112,8 @@ class Channel:
                 failures.append(_at(endpoint, "the connection broke", error))
                 if not repeatable:
                     raise _unavailable("the request may or may not have taken effect", failures) from error
+                if kept is not None:
+                    attempts.appendleft((endpoint, False))
             except Unavailable as error:
                 self.prefer_next()
                 failures.append(error)
@@ -179,14 +186,15 @@ class Channel:
             return connection
         raise _unavailable("no endpoint can be connected to", failures) from failures[-1]
 
-    async def _connection(self, endpoint: Endpoint) -> ClientConnection:
+    async def _take_kept(self, endpoint: Endpoint) -> ClientConnection | None:
+        """A connection that can be used again; those that cannot are closed."""
         kept = self._kept[endpoint]
         while kept:
             connection, since = kept.pop()
-            if trio.current_time() - since < IDLE_SECONDS_MAX:
+            if trio.current_time() - since < IDLE_SECONDS_MAX and connection.reusable:
                 return connection
             await _discard(connection)
-        return await self._dial(endpoint)
+        return None
 
     async def _dial(self, endpoint: Endpoint) -> ClientConnection:
         if self.closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -42,8 +43,11 @@ class ClientConnection:
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may follow on this connection."""
-        return self._reusable
+        """Whether another request may follow on this connection: not when the server closed it meanwhile.
+
+        That is seen of sockets, also below TLS; of another stream only the next exchange tells.
+        """
+        return self._reusable and not _has_input(self._stream)
 
     async def request(
         self,
@@ -87,6 +91,17 @@ class ClientConnection:
         """Close the connection."""
         self._reusable = False
         await self._stream.aclose()
+
+
+def _has_input(stream: trio.abc.Stream) -> bool:
+    """Whether something waits to be received on a socket: nothing was asked, so it can only be the end."""
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    if not isinstance(stream, trio.SocketStream) or not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(stream.socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class ClientExchange:
