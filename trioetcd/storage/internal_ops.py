@@ -36,3 +36,14 @@ class LeasesRemaining:
 
     term: int = uint64(1)
     checkpoints: list[m.LeaseCheckpoint] = nested(2, lambda: m.LeaseCheckpoint, repeated=True)
+
+
+@message("trioetcd.storage.TokenGranted")
+class TokenGranted:
+    """A member has checked a user's password and grants it a token (etcd's InternalAuthenticateRequest).
+
+    `simple_token` is what the member chose for it by chance; empty if tokens are not kept but signed.
+    """
+
+    name: str = string(1)
+    simple_token: str = string(2)

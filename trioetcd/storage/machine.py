@@ -19,8 +19,16 @@ from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.raft.types import ConfChange, ConfChangeV2, ConfState
 from trioetcd.storage.alarms import Alarms
+from trioetcd.storage.auth.changes import CHANGES as AUTH_CHANGES
+from trioetcd.storage.auth.store import AuthStore
 from trioetcd.storage.engine import Engine, View
-from trioetcd.storage.internal_ops import ClusterVersionSet, LeaseExpired, LeasesRemaining, MemberAttributes
+from trioetcd.storage.internal_ops import (
+    ClusterVersionSet,
+    LeaseExpired,
+    LeasesRemaining,
+    MemberAttributes,
+    TokenGranted,
+)
 from trioetcd.storage.leases import Leases
 from trioetcd.storage.members import Member, Membership, decode_member_context
 from trioetcd.storage.mvcc.store import MvccStore
@@ -61,6 +69,7 @@ class StateMachine:
     store: MvccStore
     leases: Leases
     alarms: Alarms
+    auth: AuthStore
     members: Membership
 
     def __init__(self, *, engine: Engine) -> None:
@@ -77,13 +86,15 @@ class StateMachine:
             ClusterVersionSet: self._cluster_version,
             LeaseExpired: self._lease_expired,
             LeasesRemaining: self._leases_remaining,
+            **dict.fromkeys(AUTH_CHANGES, self._change_auth),
+            TokenGranted: self._grant_token,
         }
         self._load(engine)
         self.watch_hub: Final = WatchHub(store=self.store)
 
     @classmethod
     def open(cls, *, engine: Engine) -> StateMachine:
-        """The state in an engine; index, leases, members and alarms are rebuilt in one scan."""
+        """The state in an engine; index, leases, alarms, auth and members are rebuilt from it."""
         return cls(engine=engine)
 
     def _load(self, engine: Engine) -> None:
@@ -94,6 +105,7 @@ class StateMachine:
         self.leases = Leases(engine=engine, writes=self._writes)
         self.store = MvccStore(engine=engine, writes=self._writes, leases=self.leases)
         self.alarms = Alarms(engine=engine, writes=self._writes)
+        self.auth = AuthStore(engine=engine, writes=self._writes, leases=self.leases)
         self.members = Membership(engine=engine, writes=self._writes)
 
     # -- apply
@@ -150,6 +162,8 @@ class StateMachine:
         try:
             if self.alarms.any:
                 self._refuse_for_alarms(op)
+            if self.auth.enabled:
+                self.auth.check_request(request)
             return self._handlers[type(op)](op)
         except ApiError as refusal:
             return refusal
@@ -230,6 +244,16 @@ class StateMachine:
             alarms = self.alarms.get(request.alarm)
         return m.AlarmResponse(header=self._header(), alarms=alarms)
 
+    def _change_auth(self, request: object) -> object:
+        response = self.auth.apply(request)
+        response.header = self._header()
+        return response
+
+    def _grant_token(self, request: TokenGranted) -> m.AuthenticateResponse:
+        response = self.auth.grant_token(request, self.applied.index)
+        response.header = self._header()
+        return response
+
     def _member_attributes(self, request: MemberAttributes) -> None:
         self.members.set_attributes(request.member_id, request.name, request.client_urls)
 
@@ -252,12 +276,13 @@ class StateMachine:
     def reload(self, engine: Engine) -> None:
         """Go on with the state of another engine, installed from a snapshot. The old one is closed by the caller.
 
-        `store`, `leases`, `alarms` and `members` are new objects afterwards. Watch streams live on: their watchers are
-        told from the new store what they have not heard of.
+        `store`, `leases`, `alarms`, `auth` and `members` are new objects afterwards. Watch streams live on: their
+        watchers are told from the new store what they have not heard of.
         """
-        before = self.leases
+        leases, auth = self.leases, self.auth
         self._load(engine)
-        self.leases.on_granted, self.leases.on_revoked = before.on_granted, before.on_revoked
+        self.leases.on_granted, self.leases.on_revoked = leases.on_granted, leases.on_revoked
+        self.auth.take_over(auth)
         self.watch_hub.rebind(self.store)
 
     def size_bytes(self) -> int:
@@ -269,11 +294,12 @@ class StateMachine:
         self._engine.close()
 
     def digest(self) -> str:
-        """A hash of everything replicated (members, leases, alarms, keys), for tests to compare members by."""
+        """A hash of everything replicated (members, leases, alarms, auth, keys), for tests to compare members by."""
         parts = [
             self.members.digest_parts(),
             self.leases.digest_parts(),
             self.alarms.digest_parts(),
+            self.auth.digest_parts(),
             list(self.store.hash_kv()),
         ]
         return sha256(msgpack.packb(parts)).hexdigest()

@@ -20,7 +20,13 @@ import msgpack
 
 from trioetcd.api import messages as m
 from trioetcd.api.schema import FieldSpec, WireType, fields_of
-from trioetcd.storage.internal_ops import ClusterVersionSet, LeaseExpired, LeasesRemaining, MemberAttributes
+from trioetcd.storage.internal_ops import (
+    ClusterVersionSet,
+    LeaseExpired,
+    LeasesRemaining,
+    MemberAttributes,
+    TokenGranted,
+)
 
 PROPOSAL_BYTES_MAX: Final = 64 << 20
 """More than any entry holds: `--max-request-bytes` bounds a request, and requests share an entry only below 1 MiB."""
@@ -38,6 +44,18 @@ _OPERATIONS: Final[dict[int, type]] = {
     10: ClusterVersionSet,
     11: LeaseExpired,
     12: LeasesRemaining,
+    20: m.AuthEnableRequest,
+    21: m.AuthDisableRequest,
+    22: m.AuthUserAddRequest,
+    23: m.AuthUserDeleteRequest,
+    24: m.AuthUserChangePasswordRequest,
+    25: m.AuthUserGrantRoleRequest,
+    26: m.AuthUserRevokeRoleRequest,
+    27: m.AuthRoleAddRequest,
+    28: m.AuthRoleDeleteRequest,
+    29: m.AuthRoleGrantPermissionRequest,
+    30: m.AuthRoleRevokePermissionRequest,
+    31: TokenGranted,
 }
 _NUMBERS: Final = {cls: number for number, cls in _OPERATIONS.items()}
 

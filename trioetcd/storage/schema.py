@@ -8,7 +8,9 @@
     n       member ID, 8 bytes                     msgpack: the member (members.py)
     x       ID of a removed member, 8 bytes        nothing
     a       alarm type, 1 byte; member ID, 8       nothing
-    u       auth: users, roles, configuration      kept for the auth store
+    u       u and the name of a user               msgpack: the user (auth/records.py)
+            r and the name of a role               msgpack: the role (auth/records.py)
+            c                                      msgpack: whether auth is on, the auth revision
 
 Numbers are big-endian, so that the engine's order is theirs. IDs are unsigned (a lease's is taken modulo 2**64).
 """
@@ -24,7 +26,9 @@ LEASE_PREFIX: Final = b"l"
 MEMBER_PREFIX: Final = b"n"
 REMOVED_MEMBER_PREFIX: Final = b"x"
 ALARM_PREFIX: Final = b"a"
-AUTH_PREFIX: Final = b"u"
+AUTH_USER_PREFIX: Final = b"uu"
+AUTH_ROLE_PREFIX: Final = b"ur"
+AUTH_CONFIG: Final = b"uc"
 
 META_APPLIED: Final = META_PREFIX + b"applied"  # index, term, configuration: written with every batch
 META_COMPACT_SCHEDULED: Final = META_PREFIX + b"compact-scheduled"  # in the batch of the compaction's entry
