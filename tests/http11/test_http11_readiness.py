@@ -157,3 +157,106 @@ async def test_many_sockets_at_once(readiness: Readiness) -> None:
     assert sorted(received) == sorted(b"%d" % number for number in range(len(pairs)))
     for _, theirs in pairs:
         theirs.close()
+
+
+# -- answers that leave together
+
+
+def pairs(readiness: Readiness, count: int) -> list[tuple[LeanSocketStream, socket.socket]]:
+    found = []
+    for _ in range(count):
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.settimeout(5)
+        found.append((LeanSocketStream(ours, readiness=readiness), theirs))
+    return found
+
+
+async def test_gathered_answers_leave_in_the_next_turn(readiness: Readiness) -> None:
+    readiness.outbox.is_gathering = True
+    connections = pairs(readiness, 3)
+    for number, (stream, theirs) in enumerate(connections):
+        answer = b"answer %d" % number
+        assert stream.send_soon(answer) == len(answer)
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(100)
+    await wait_all_tasks_blocked()
+    for number, (stream, theirs) in enumerate(connections):
+        assert theirs.recv(100) == b"answer %d" % number
+        await stream.aclose()
+        theirs.close()
+
+
+async def test_answers_of_one_connection_stay_in_order(readiness: Readiness) -> None:
+    readiness.outbox.is_gathering = True
+    ((stream, theirs),) = pairs(readiness, 1)
+    for piece in (b"one ", b"two ", b"three"):
+        assert stream.send_soon(piece) == len(piece)
+    await wait_all_tasks_blocked()
+    assert theirs.recv(100) == b"one two three"
+    await stream.aclose()
+    theirs.close()
+
+
+async def test_closing_sends_what_is_gathered(readiness: Readiness) -> None:
+    readiness.outbox.is_gathering = True
+    ((stream, theirs),) = pairs(readiness, 1)
+    stream.send_soon(b"last words")
+    await stream.aclose()
+    assert theirs.recv(100) == b"last words"
+    assert theirs.recv(100) == b""
+    theirs.close()
+
+
+async def test_a_client_that_reads_slowly_gets_the_rest(readiness: Readiness) -> None:
+    readiness.outbox.is_gathering = True
+    ((stream, theirs),) = pairs(readiness, 1)
+    filler = 0
+    while (sent := stream.send_nowait(b"f" * 4096)) == 4096:
+        filler += sent
+    filler += sent
+    assert stream.send_soon(b"answer" * 100) == 600  # gathered: the socket is full, and takes none of it
+    await wait_all_tasks_blocked()
+
+    def read_all() -> bytes:
+        received = b""
+        while len(received) < filler + 600 + 5:
+            received += theirs.recv(65536)
+        return received
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.send_all, b"after")
+        received = await trio.to_thread.run_sync(read_all)
+    assert received == b"f" * filler + b"answer" * 100 + b"after"
+    await stream.aclose()
+    theirs.close()
+
+
+async def test_a_client_that_left_hurts_nobody(readiness: Readiness) -> None:
+    readiness.outbox.is_gathering = True
+    (gone, theirs), (stream, other) = pairs(readiness, 2)
+    theirs.close()
+    gone.send_soon(b"to nobody")
+    stream.send_soon(b"to somebody")
+    await wait_all_tasks_blocked()
+    assert other.recv(100) == b"to somebody"
+    assert await gone.receive_some() == b""
+    await gone.aclose()
+    await stream.aclose()
+    other.close()
+
+
+async def test_closing_a_full_connection_can_be_given_up(readiness: Readiness) -> None:
+    readiness.outbox.is_gathering = True
+    ((stream, theirs),) = pairs(readiness, 1)
+    while stream.send_nowait(b"f" * 4096):
+        pass
+    stream.send_soon(b"never read")
+    await wait_all_tasks_blocked()
+    with trio.move_on_after(0.01) as scope:
+        await stream.aclose()
+    assert scope.cancelled_caught
+    with pytest.raises(trio.ClosedResourceError):
+        await stream.receive_some()
+    theirs.close()

@@ -13,6 +13,7 @@ from trioetcd.frontend.routes import Routes
 from trioetcd.http11 import (
     DateField,
     Engine,
+    KnownHeads,
     LeanSocketStream,
     Limits,
     Phase,
@@ -56,6 +57,7 @@ class ClientListener:
         self._connections_max = connections_max
         self._date = date or DateField()
         self._free = trio.Semaphore(connections_max)
+        self._known_heads = KnownHeads()
         self._reaper = Reaper()
         self._readiness = Readiness.create()
         self._sessions: dict[ClientSession, trio.CancelScope] = {}
@@ -124,7 +126,9 @@ class ClientListener:
             except OSError as error:
                 self._log.debug("a client connection broke before it was served", reason=str(error))
                 return
-            connection = ServerConnection(stream, engine=self._engine, limits=self._limits, date=self._date)
+            connection = ServerConnection(
+                stream, engine=self._engine, limits=self._limits, date=self._date, known_heads=self._known_heads
+            )
             remote = stream.peer_name if isinstance(stream, LeanSocketStream) else ""
             session = ClientSession(connection=connection, routes=self._routes, remote=remote)
             with self._reaper.guard(connection) as scope:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from trioetcd.http11.accepting import accept
 from trioetcd.http11.client import ClientConnection, ClientExchange
+from trioetcd.http11.known_heads import KnownHeads
 from trioetcd.http11.messages import (
     BadRequest,
     BadResponse,
@@ -40,6 +41,7 @@ __all__ = [
     "HeaderList",
     "Headers",
     "HttpError",
+    "KnownHeads",
     "LeanSocketStream",
     "Limits",
     "Phase",

@@ -28,6 +28,11 @@ class H11Parser:
         return self._open is None and bool(self._h11.trailing_data[0])
 
     @property
+    def is_between(self) -> bool:
+        """Whether nothing of a request is there that was not taken."""
+        return not (self._open or self._ready or self._upgraded or self._error or self._h11.trailing_data[0])
+
+    @property
     def leftover(self) -> bytes:
         """What came after the head of a request that upgrades."""
         return self._leftover

@@ -32,6 +32,15 @@ class HttptoolsParser:
         return self._in_head
 
     @property
+    def is_between(self) -> bool:
+        """Whether nothing of a request is there that was not taken."""
+        return (
+            not (self._in_head or self._ready or self._upgraded)
+            and (self._open is None or self._open.complete)
+            and self._error is None
+        )
+
+    @property
     def leftover(self) -> bytes:
         """What came after the head of a request that upgrades."""
         return self._leftover

@@ -95,6 +95,20 @@ class Request:
         self.parts: list[bytes] = []  # arrived and not yet read; at most one receive's worth
         self.complete = False  # the last byte of the body has arrived
 
+    def again(self, body: bytes) -> Request:
+        """The same head with another body, which is whole. The header fields are shared: nobody changes them."""
+        request = Request.__new__(Request)
+        request.method = self.method
+        request.target = self.target
+        request.headers = self.headers
+        request.keep_alive = self.keep_alive
+        request.version_1_0 = self.version_1_0
+        request.upgrade = self.upgrade
+        request.body = body
+        request.parts = []
+        request.complete = True
+        return request
+
     @property
     def path(self) -> str:
         """The target without its query, still percent-encoded; of an absolute target the part after the host."""

@@ -26,6 +26,11 @@ class RequestParser(Protocol):
         ...
 
     @property
+    def is_between(self) -> bool:
+        """Whether nothing of a request is there that was not taken: what comes next begins a message."""
+        ...
+
+    @property
     def leftover(self) -> bytes:
         """What came after the head of a request that upgrades."""
         ...

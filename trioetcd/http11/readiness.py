@@ -20,13 +20,18 @@ from typing import Final
 import outcome
 import trio
 
+from trioetcd.http11.outbox import Outbox
+
 _EVENTS_MAX: Final = 256
+_GATHER_FROM: Final = 3
+"""So many sockets at once make it worth while to let their answers leave together."""
 
 
 class Readiness:
     """Tells the tasks of many sockets when theirs can be read, while `run` is running. Needs Linux: see `create`."""
 
     def __init__(self) -> None:
+        self.outbox: Final = Outbox()
         self._epoll = select.epoll()
         self._waiting: dict[int, trio.lowlevel.Task] = {}
         self._ready: set[int] = set()
@@ -70,13 +75,20 @@ class Readiness:
         await trio.lowlevel.wait_task_rescheduled(abort)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Wake tasks until cancelled."""
-        task_status.started()
+        """Wake tasks, and send what they gather in the outbox, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.outbox.run)
+            task_status.started()
+            await self._wake()
+
+    async def _wake(self) -> None:
         ends = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
         waiting = self._waiting
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
-            for fd, events in self._epoll.poll(0, _EVENTS_MAX):
+            ready = self._epoll.poll(0, _EVENTS_MAX)
+            self.outbox.is_gathering = len(ready) >= _GATHER_FROM
+            for fd, events in ready:
                 if events & ends:
                     self._ended.add(fd)
                 task = waiting.pop(fd, None)

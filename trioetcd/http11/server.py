@@ -11,6 +11,7 @@ from typing import Final
 
 import trio
 
+from trioetcd.http11.known_heads import KnownHeads, RememberingParser
 from trioetcd.http11.messages import (
     RECEIVE_BYTES,
     BadRequest,
@@ -50,12 +51,15 @@ class ServerConnection:
         engine: Engine = "httptools",
         limits: Limits | None = None,
         date: DateField | None = None,
+        known_heads: KnownHeads | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.requests_served = 0
         self._stream = stream
         self._send_nowait = getattr(stream, "send_nowait", None)
-        self._parser = make_parser(engine, head_bytes_max=self.limits.head_bytes_max)
+        self._send_soon = getattr(stream, "send_soon", None)
+        parser = make_parser(engine, head_bytes_max=self.limits.head_bytes_max)
+        self._parser = RememberingParser(parser, KnownHeads() if known_heads is None else known_heads)
         self._date = date or DateField()
         self._request: Request | None = None  # the one that is with its handler
         self._unread: Request | None = None  # answered, but the rest of its body is still to come
@@ -145,7 +149,10 @@ class ServerConnection:
             head += self._connection_field(request)
         content = b"" if request.method == "HEAD" else body
         self._request = None
-        await self._send(b"%bDate: %b\r\nContent-Length: %d\r\n\r\n%b" % (head, self._date.value(), len(body), content))
+        data = b"%bDate: %b\r\nContent-Length: %d\r\n\r\n%b" % (head, self._date.value(), len(body), content)
+        sent = 0 if self._send_soon is None else self._send_soon(data)
+        if sent < len(data):
+            await self._stream.send_all(memoryview(data)[sent:])
 
     async def start_stream(self, status: int, headers: HeaderList) -> None:
         """Begin a response of unknown length. Its head leaves together with the first chunk."""

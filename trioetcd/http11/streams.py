@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import Final, Protocol
 
 import trio
@@ -12,6 +13,8 @@ from trioetcd.http11.readiness import Readiness
 
 _RECEIVE_BYTES = 65_536
 _PROBE_SECONDS: Final = 15
+_GATHERED_BYTES_MAX: Final = 16 << 10
+"""What is larger is sent at once: its client is awake for long enough."""
 
 
 class SendsAtOnce(Protocol):
@@ -38,6 +41,9 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         self._fd = sock.fileno()
         self._receive = sock.recv
         self._readiness = readiness
+        self._outbox = None if readiness is None else readiness.outbox
+        self._gathered = b""  # handed over by `send_soon`, and not yet to the socket
+        self._finishing = trio.Lock()
         self._closed = False
         if readiness is not None:
             readiness.add(self._fd)
@@ -94,6 +100,8 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
     def send_nowait(self, data: bytes) -> int:
         """Hand over as many bytes as fit, and return their number."""
         self._raise_if_closed()
+        if self._gathered and not self.flush():
+            return 0
         try:
             return self._sock.send(data)
         except BlockingIOError:
@@ -101,8 +109,38 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         except OSError as error:
             raise trio.BrokenResourceError(f"the connection broke: {error}") from error
 
+    def send_soon(self, data: bytes) -> int:
+        """As `send_nowait`, but while many answers are made they leave together, in the next turn."""
+        outbox = self._outbox
+        if outbox is None or not outbox.is_gathering or self._gathered or len(data) > _GATHERED_BYTES_MAX:
+            return self.send_nowait(data)
+        self._raise_if_closed()
+        self._gathered = data
+        outbox.add(self)
+        return len(data)
+
+    def flush(self) -> bool:
+        """Send what `send_soon` took; False when the socket did not take all."""
+        try:
+            if self._gathered:
+                self._gathered = self._gathered[self._sock.send(self._gathered) :]
+        except BlockingIOError:
+            return False
+        except OSError:
+            self._gathered = b""  # it broke: the next read says so
+        return not self._gathered
+
+    async def finish_sending(self) -> None:
+        """Send the rest of what `send_soon` took, waiting while the socket is full."""
+        async with self._finishing:  # a socket has one writer that waits
+            while not self._closed and not self.flush():
+                with suppress(trio.ClosedResourceError):
+                    await trio.lowlevel.wait_writable(self._sock)
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything, waiting while the socket is full."""
+        if self._gathered:
+            await self.finish_sending()
         view = memoryview(data)
         while view:
             sent = self.send_nowait(view)  # type: ignore[arg-type] # a socket takes any buffer
@@ -125,14 +163,21 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
-        """Close the socket; who waits on it is woken with ClosedResourceError."""
+        """Send what is gathered and close the socket; who waits on it is woken with ClosedResourceError."""
+        try:
+            if self._gathered and not self._closed:
+                await self.finish_sending()
+        finally:
+            self._close()
+        await trio.lowlevel.checkpoint()
+
+    def _close(self) -> None:
         if not self._closed:
             self._closed = True
             if self._readiness is not None:
                 self._readiness.remove(self._fd)
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
-        await trio.lowlevel.checkpoint()
 
     def _raise_if_closed(self) -> None:
         if self._closed:
