@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from trioetcd.api import messages as m
-from trioetcd.raft.types import Message
+from trioetcd.raft.types import Message, MessageType, Snapshot, SnapshotMetadata
 from trioetcd.storage.engine_folder import Receiver
 from trioetcd.storage.engine_transfer import write_engine
 from trioetcd.storage.memory_engine import MemoryEngine
@@ -206,4 +206,24 @@ async def test_received_states_that_were_not_installed_are_gone_after_a_start(au
         stray.finish()
         await behind.start()
         names = behind.filesystem.list_directory(behind.config.data_dir / "member")
+        assert [name for name in names if name.startswith("db")] == ["db"]
+
+
+async def test_a_received_state_that_the_log_overtook_goes_with_the_next_snapshot(autojump_clock: MockClock) -> None:
+    async with MemoryCluster(3, **SETTINGS) as cluster:
+        await put_many(cluster, 3)
+        member = await follower_of(cluster)
+        await cluster.wait_converged()
+        overtaken = SnapshotMetadata(index=member.parts.applier.applied_index)
+        for _ in range(2):
+            receiver = member.parts.snapshotter.open_incoming(
+                Message(MessageType.SNAP, to=member.id, snapshot=Snapshot(overtaken))
+            )
+            for piece in write_engine(MemoryEngine()):
+                receiver.feed(piece)
+            receiver.finish()
+        assert member.engines.has_received(overtaken.index)
+        await put_many(cluster, 10)
+        await cluster.wait_converged()
+        names = member.filesystem.list_directory(member.config.data_dir / "member")
         assert [name for name in names if name.startswith("db")] == ["db"]

@@ -66,6 +66,32 @@ def test_a_start_removes_what_nobody_waits_for(folder: LevelEngineFolder, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["db"]
 
 
+def receive_whole(folder: LevelEngineFolder, index: int) -> None:
+    receiver = folder.receive(index)
+    for piece in stream_of(b"%d" % index):
+        receiver.feed(piece)
+    receiver.finish()
+
+
+def test_what_was_received_and_passed_over_is_removed(folder: LevelEngineFolder, tmp_path: Path) -> None:
+    folder.open(create=True).close()
+    for index in (7, 8, 9, 10):
+        receive_whole(folder, index)
+    coming = folder.receive(6)
+    coming.feed(stream_of(b"state")[0])
+    folder.swap_in(9)
+    names = ["db", "db.snap-0000000000000006.5", "db.snap-000000000000000a"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names, "what is newer, or under way, stays"
+    folder.discard_passed(9)
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    folder.discard_passed(10)
+    coming.abort()
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]
+    engine = folder.open(create=False)
+    assert engine.get(b"key") == b"9"
+    engine.close()
+
+
 def test_a_state_on_its_way_out_ends_when_another_takes_the_place_of_its_engine(folder: LevelEngineFolder) -> None:
     engine = folder.open(create=True)
     engine.write([(b"%d" % number, bytes(40_000)) for number in range(4)])

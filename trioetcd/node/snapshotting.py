@@ -89,6 +89,7 @@ class Snapshotter:
         self._last_index = applied.index
         self._log.info("saved snapshot", snapshot_index=applied.index, snapshot_term=applied.term)
         self._release_log(applied.index)
+        self._engine_folder.discard_passed(applied.index)
 
     def _release_log(self, index: int) -> None:
         """Give up entries, but for the last ones: a follower that is a little behind is spared a whole snapshot."""
@@ -105,8 +106,13 @@ class Snapshotter:
         return OutgoingSnapshot(message=replace(message, snapshot=Snapshot(metadata)), view=view)
 
     def open_incoming(self, message: Message) -> Receiver:
-        """A place for the engine that a leader sends; it is kept aside until `install`."""
+        """A place for the engine that a leader sends; it is kept aside until `install`.
+
+        The core passes over one that the log overtook on its way. So those go with the next that comes, or when the
+        next snapshot is taken.
+        """
         assert message.snapshot is not None
+        self._engine_folder.discard_passed(self._machine.applied.index)
         return self._engine_folder.receive(message.snapshot.metadata.index)
 
     def save_received(self, metadata: SnapshotMetadata, hard_state: HardState) -> None:

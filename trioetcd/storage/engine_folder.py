@@ -51,7 +51,10 @@ class EngineFolder(Protocol):
         ...
 
     def swap_in(self, index: int) -> None:
-        """Put it in the place of the one in use, which must be closed."""
+        """Put it in the place of the one in use, which must be closed; those before it are passed."""
+
+    def discard_passed(self, index: int) -> None:
+        """Remove received engines, whole, that stand for no more than `index`, which the one in use has reached."""
 
     def discard_received(self) -> None:
         """Remove every engine that is not in use, whole or not: to be called at a start, when none is awaited."""
@@ -102,6 +105,13 @@ class LevelEngineFolder:
             self._filesystem.rename(received, self._current)
             self._filesystem.sync_directory(self._directory)
         shutil.rmtree(self._old, ignore_errors=True)
+        self.discard_passed(index)
+
+    def discard_passed(self, index: int) -> None:
+        """Remove received engines, whole, that stand for no more than `index`: the core passed them over."""
+        for path in self._directory.glob("db.snap-" + "?" * 16):
+            if path <= self._received(index):
+                remove_engine(path)
 
     def discard_received(self) -> None:
         """Remove every engine that was received and not put in place, whole or not, and what a swap left behind."""

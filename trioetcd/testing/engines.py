@@ -100,6 +100,13 @@ class MemoryEngineFolder:
             self._filesystem.rename(received, self._current)
             self._filesystem.sync_directory(self._directory)
         self._remove(self._old)
+        self.discard_passed(index)
+
+    def discard_passed(self, index: int) -> None:
+        """See `EngineFolder`."""
+        for name in self._filesystem.list_directory(self._directory):
+            if name.startswith("db.snap-") and name <= self._received(index).name:
+                self._remove(self._directory / name)
 
     def discard_received(self) -> None:
         """See `EngineFolder`."""
