@@ -8,6 +8,7 @@ from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.raft.types import ConfChange, ConfChangeSingle, ConfChangeType, ConfChangeV2, ConfState
 from trioetcd.storage.machine import StateMachine
 from trioetcd.storage.members import (
+    SUPERSEDED,
     MalformedContext,
     Member,
     MemberContext,
@@ -39,8 +40,9 @@ def member(number: int, *, is_learner: bool = False) -> Member:
     return Member(number, f"m{number}", (f"http://m{number}:2380",), (), is_learner)
 
 
-def change(kind: ConfChangeType, what: Member, *, is_promote: bool = False) -> ConfChange:
-    return ConfChange(kind, what.id, encode_member_context(what, is_promote=is_promote, proposal_id=9))
+def change(kind: ConfChangeType, what: Member, *, is_promote: bool = False, based_on: int | None = None) -> ConfChange:
+    context = encode_member_context(what, is_promote=is_promote, proposal_id=9, based_on=based_on)
+    return ConfChange(kind, what.id, context)
 
 
 class Cluster:
@@ -97,6 +99,21 @@ def test_learners() -> None:
     assert cluster.try_change(change(ADD, learner, is_promote=True)) == (member(1), member(2))
 
 
+def test_of_the_copies_of_a_change_one_is_made() -> None:
+    cluster = Cluster()
+    cluster.try_change(change(ADD, member(1)))
+    cluster.try_change(change(ADD, member(2)))
+    at = cluster.machine.members.changed_at
+    assert at == cluster.machine.applied.index
+    moved = change(UPDATE, member(2)._replace(peer_urls=("http://new:2380",)), based_on=at)
+    assert cluster.try_change(moved) == cluster.machine.members.members()
+    assert cluster.machine.members.changed_at == at + 1
+    assert cluster.try_change(moved) == SUPERSEDED
+    assert cluster.try_change(change(UPDATE, member(2), based_on=at)) == SUPERSEDED
+    assert cluster.try_change(change(ADD, member(1), based_on=at + 1)) == of(ErrorKind.MEMBER_EXIST)
+    assert cluster.machine.members.changed_at == at + 1, "a refusal changes nothing"
+
+
 def test_what_is_applied_is_found_again() -> None:
     cluster = Cluster()
     cluster.try_change(change(ADD, member(1)))
@@ -110,6 +127,7 @@ def test_what_is_applied_is_found_again() -> None:
     assert again.members.members() == (member(1)._replace(name="renamed", client_urls=("http://c:2379",)),)
     assert again.members.removed() == {2}
     assert again.members.cluster_version == "3.5.0"
+    assert again.members.changed_at == 3
     assert again.applied == cluster.machine.applied
     assert again.applied.conf_state == ConfState(voters=(1, 2))
     assert again.digest() == cluster.machine.digest()
@@ -125,8 +143,9 @@ def test_changes_of_the_second_version() -> None:
 
 
 def test_contexts() -> None:
-    data = encode_member_context(member(5), is_promote=True, proposal_id=2**64 - 1)
-    assert decode_member_context(data) == MemberContext(member(5), True, 2**64 - 1)
+    data = encode_member_context(member(5), is_promote=True, proposal_id=2**64 - 1, based_on=2**63)
+    assert decode_member_context(data) == MemberContext(member(5), True, 2**64 - 1, 2**63)
+    assert decode_member_context(encode_member_context(member(5))) == MemberContext(member(5))
     for damaged in (b"\x93", b"\xc1", b"\x93\x00\xc2\x95\x01\x02\x90\x90\xc2", b"\x05"):
         with pytest.raises(MalformedContext, match="cannot be read"):
             decode_member_context(damaged)

@@ -143,7 +143,7 @@ class StateMachine:
         self._conf_state_bytes = msgpack.packb(conf_state)
         result: ApiError | tuple[Member, ...] | None = refusal
         if result is None:
-            self.members.apply(change)
+            self.members.apply(change, index=index)
             result = self.members.members()
         self._flush()
         return Outcome(decode_member_context(change.context).proposal_id, (result,))

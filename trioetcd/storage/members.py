@@ -4,6 +4,9 @@ Membership changes through configuration changes alone. The change's context car
 the member's name and URLs, and whether a learner is being promoted. Names and client URLs come later, as a request that
 each member makes of itself (`MemberAttributes`).
 
+Of the copies that a proposer may have sent of one change, one at most is made: a change names the index of the last one
+that its proposer had applied, and is superseded once there is a newer one.
+
 IDs are etcd's: hashes of peer URLs, so that all members of a new cluster compute the same ones without talking.
 """
 
@@ -15,12 +18,13 @@ from typing import Final, NamedTuple
 
 import msgpack
 
-from trioetcd.api.errors import ApiError, ErrorKind
+from trioetcd.api.errors import ApiError, Code, ErrorKind
 from trioetcd.raft.types import ConfChange, ConfChangeType, ConfChangeV2
 from trioetcd.storage.engine import Reader
 from trioetcd.storage.schema import (
     MEMBER_PREFIX,
     META_CLUSTER_VERSION,
+    META_MEMBERS_CHANGED,
     REMOVED_MEMBER_PREFIX,
     id_key,
     prefix_end,
@@ -30,6 +34,9 @@ from trioetcd.storage.writes import PendingWrites
 
 LEARNERS_MAX: Final = 1
 """etcd 3.5's constant: more learners than this are refused."""
+
+SUPERSEDED: Final = ApiError(Code.ABORTED, "the members have changed since this change of them was proposed")
+"""The refusal of a change that builds on an older membership. Its proposer proposes it anew; no client sees this."""
 
 
 class Member(NamedTuple):
@@ -43,11 +50,15 @@ class Member(NamedTuple):
 
 
 class MemberContext(NamedTuple):
-    """What a configuration change carries: the member it adds or updates, and which proposal waits for it (0: none)."""
+    """What a configuration change carries: the member it adds or updates, and which proposal waits for it (0: none).
+
+    `based_on` is the `Membership.changed_at` of the proposer; None builds on nothing, as the first entries of a log do.
+    """
 
     member: Member
     is_promote: bool = False
     proposal_id: int = 0
+    based_on: int | None = None
 
 
 class MalformedContext(Exception):
@@ -71,19 +82,23 @@ def _hash64(data: bytes) -> int:
     return int.from_bytes(sha1(data, usedforsecurity=False).digest()[:8], "big")
 
 
-def encode_member_context(member: Member, *, is_promote: bool = False, proposal_id: int = 0) -> bytes:
+def encode_member_context(
+    member: Member, *, is_promote: bool = False, proposal_id: int = 0, based_on: int | None = None
+) -> bytes:
     """The context of a configuration change."""
-    packed: bytes = msgpack.packb((proposal_id, is_promote, member))
+    packed: bytes = msgpack.packb((proposal_id, is_promote, member, based_on))
     return packed
 
 
 def decode_member_context(data: bytes) -> MemberContext:
-    """What `encode_member_context` made; of no bytes at all (a member is removed), an empty context."""
+    """What `encode_member_context` made; of no bytes at all (a joint configuration is left), an empty context."""
     if not data:
         return MemberContext(Member(0))
     try:
-        proposal_id, is_promote, member = msgpack.unpackb(data)
-        return MemberContext(_member(member), bool(is_promote), int(proposal_id))
+        proposal_id, is_promote, member, based_on = msgpack.unpackb(data)
+        return MemberContext(
+            _member(member), bool(is_promote), int(proposal_id), None if based_on is None else int(based_on)
+        )
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise MalformedContext(
             f"the context of a configuration change cannot be read ({error}): {data[:64]!r}"
@@ -117,6 +132,9 @@ class Membership:
             self._removed.add(unsigned_id(REMOVED_MEMBER_PREFIX, key))
         version = engine.get(META_CLUSTER_VERSION)
         self.cluster_version: str | None = None if version is None else version.decode()
+        changed_at = engine.get(META_MEMBERS_CHANGED)
+        # Index of the last configuration change that was made, 0 before the first; moved only by `apply`.
+        self.changed_at: int = 0 if changed_at is None else msgpack.unpackb(changed_at)
 
     # -- reads
 
@@ -143,8 +161,10 @@ class Membership:
     # -- configuration changes
 
     def check(self, change: ConfChange | ConfChangeV2) -> ApiError | None:
-        """Why the change must be refused, if it must; asked by the proposer and again, alike by all, at apply."""
+        """Why the change must be refused, if it must; asked at apply, and answered alike by all members."""
         context = decode_member_context(change.context)
+        if context.based_on is not None and context.based_on != self.changed_at:
+            return SUPERSEDED
         for kind, member_id in _steps(change):
             refusal = self._check_step(kind, member_id, context)
             if refusal is not None:
@@ -176,9 +196,11 @@ class Membership:
     def _learners(self) -> int:
         return sum(one.is_learner for one in self._members.values())
 
-    def apply(self, change: ConfChange | ConfChangeV2) -> None:
-        """Make a change that `check` lets pass."""
+    def apply(self, change: ConfChange | ConfChangeV2, *, index: int) -> None:
+        """Make a change that `check` lets pass; `index` is that of its entry."""
         context = decode_member_context(change.context)
+        self.changed_at = index
+        self._writes.put(META_MEMBERS_CHANGED, msgpack.packb(index))
         for kind, member_id in _steps(change):
             self._apply_step(kind, member_id, context)
 
@@ -213,7 +235,7 @@ class Membership:
 
     def digest_parts(self) -> list[object]:
         """What all members must agree on."""
-        return [list(self.members()), sorted(self._removed), self.cluster_version]
+        return [list(self.members()), sorted(self._removed), self.cluster_version, self.changed_at]
 
 
 def _steps(change: ConfChange | ConfChangeV2) -> list[tuple[ConfChangeType, int]]:
