@@ -98,13 +98,18 @@ def _source(cls: type, namespace: dict[str, Any]) -> Iterator[str]:
         yield f"    if depth > {json_exact.NESTING_MAX}: raise too_deep()"
     yield "    get = members.get"
     yield "    seen = 0"
-    for spec in specs:
+    has_oneof = any(spec.oneof is not None for spec in specs)
+    for place, spec in enumerate(specs):
         yield f"    {_local(spec)} = v = get({spec.name!r})"
         yield "    if v is None:"
         yield f"        {_local(spec)} = {_unset(spec)}"
         yield "    else:"
         yield "        seen += 1"
         yield from (f"        {line}" for line in _field(spec, namespace, recursive=recursive))
+        if not has_oneof:  # most requests set the first fields of many: so the rest is not looked for
+            rest = (_unset(later) for later in specs[place + 1 :])
+            values = (*(_local(earlier) for earlier in specs[: place + 1]), *rest)
+            yield f"        if seen == len(members): return cls({', '.join(values)})"
     yield "    if seen != len(members):"
     yield f"        return decode(canonical(members, names, aliases){', depth' if recursive else ''})"
     yield from _oneofs(specs)
