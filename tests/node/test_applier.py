@@ -31,9 +31,8 @@ def entries(count: int, size_bytes: int) -> list[Entry]:
     return [Entry(1, index, data=bytes(size_bytes)) for index in range(1, count + 1)]
 
 
-async def runs_of(nursery: trio.Nursery, committed: list[Entry]) -> list[int]:
-    machine = Machine()
-    applier = Applier(
+def make_applier(machine: Machine) -> Applier:
+    return Applier(
         machine=machine,  # type: ignore[arg-type] # what the applier asks of it
         raw_node=SimpleNamespace(),  # type: ignore[arg-type]
         work=SimpleNamespace(),  # type: ignore[arg-type]
@@ -42,6 +41,11 @@ async def runs_of(nursery: trio.Nursery, committed: list[Entry]) -> list[int]:
         membership=SimpleNamespace(),  # type: ignore[arg-type]
         wake_compactor=lambda: None,
     )
+
+
+async def runs_of(nursery: trio.Nursery, committed: list[Entry]) -> list[int]:
+    machine = Machine()
+    applier = make_applier(machine)
     applier.submit(committed)
     nursery.start_soon(applier.run)
     await wait_all_tasks_blocked()
@@ -56,3 +60,20 @@ async def test_small_entries_are_counted(nursery: trio.Nursery) -> None:
 async def test_large_entries_are_weighed(nursery: trio.Nursery) -> None:
     assert await runs_of(nursery, entries(5, SLICE_BYTES_MAX // 2)) == [2, 2, 1]
     assert await runs_of(nursery, entries(3, 4 * SLICE_BYTES_MAX)) == [1, 1, 1]
+
+
+async def test_who_no_longer_waits_is_forgotten(nursery: trio.Nursery) -> None:
+    applier = make_applier(Machine())
+    for index in (3, 3, 9):
+        with trio.move_on_after(0):
+            await applier.wait_applied(index)
+    assert applier.status().waiting == 0
+    nursery.start_soon(applier.wait_applied, 3)
+    nursery.start_soon(applier.wait_applied, 9)
+    await wait_all_tasks_blocked()
+    assert applier.status().waiting == 2
+    applier.submit(entries(5, 10))
+    with trio.move_on_after(0.01):
+        await applier.run()
+    assert applier.status().waiting == 1
+    nursery.cancel_scope.cancel()

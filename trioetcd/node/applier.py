@@ -29,11 +29,12 @@ _OF_NOBODY: Final = ConfChange(ConfChangeType.UPDATE_NODE, NO_NODE)
 
 
 class ApplierStatus(NamedTuple):
-    """How far apply has come. `queued` counts entries that are committed and not applied."""
+    """How far apply has come: `queued` counts entries that are committed and not applied, `waiting` who waits for one."""
 
     applied_index: int
     applied_term: int
     queued: int
+    waiting: int
 
 
 class Applier:
@@ -78,9 +79,14 @@ class Applier:
         if self.applied_index >= index:
             await trio.lowlevel.checkpoint()
             return
-        event = trio.Event()
-        self._applied_waiters.append((index, event))
-        await event.wait()
+        waiter = (index, trio.Event())
+        self._applied_waiters.append(waiter)
+        try:
+            await waiter[1].wait()
+        except trio.Cancelled:
+            if waiter in self._applied_waiters:  # not when it was applied just now
+                self._applied_waiters.remove(waiter)
+            raise
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Apply until cancelled. An error of the engine ends it, and with it the member."""
@@ -150,4 +156,4 @@ class Applier:
     def status(self) -> ApplierStatus:
         """How far apply has come."""
         position = self._machine.applied
-        return ApplierStatus(position.index, position.term, len(self._queue))
+        return ApplierStatus(position.index, position.term, len(self._queue), len(self._applied_waiters))
