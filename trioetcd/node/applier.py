@@ -29,7 +29,7 @@ _OF_NOBODY: Final = ConfChange(ConfChangeType.UPDATE_NODE, NO_NODE)
 
 
 class ApplierStatus(NamedTuple):
-    """How far apply has come: `queued` counts entries that are committed and not applied, `waiting` who waits for one."""
+    """How far apply has come; `queued` are entries that are committed and not applied, `waiting` who waits for one."""
 
     applied_index: int
     applied_term: int
