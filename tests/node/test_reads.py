@@ -146,18 +146,45 @@ async def test_a_round_without_an_answer_times_out_and_the_next_is_served(
     assert rig.outcomes == [ErrorKind.TIMEOUT.value[1], "may read"]
 
 
-async def test_a_round_that_a_new_leader_interrupts_fails_with_leader_changed(
+def elect(rig: Rig, lead: int, term: int) -> None:
+    if rig.leadership.update(lead=lead, state=StateType.FOLLOWER, term=term):
+        rig.loop.note_leader()
+
+
+async def test_a_round_that_a_new_leader_interrupts_fails_with_leader_changed_at_once(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     rig = Rig(nursery)
-    rig.leadership.update(lead=OTHER, state=StateType.FOLLOWER, term=2)
+    elect(rig, OTHER, 2)
     await rig.start()
     nursery.start_soon(rig._read)
     await trio.sleep(0.1)
-    rig.leadership.update(lead=NO_NODE, state=StateType.FOLLOWER, term=2)
-    rig.leadership.update(lead=SELF, state=StateType.LEADER, term=3)
-    await trio.sleep(RETRY_SECONDS)
+    elect(rig, NO_NODE, 2)
+    await trio.sleep(0.1)
+    assert rig.outcomes == []
+    elect(rig, SELF, 3)
+    rig.loop.take([ReadState(0, rig.core.asked[-1])])  # of the old leader, in the same round of the driver
+    await trio.sleep(0)
+    await trio.testing.wait_all_tasks_blocked()
     assert rig.outcomes == [ErrorKind.LEADER_CHANGED.value[1]]
+    assert trio.current_time() < 0.3
+
+
+async def test_a_round_without_a_leader_asks_the_one_that_comes_at_once(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    rig = Rig(nursery)
+    await rig.start()
+    nursery.start_soon(rig._read)
+    await trio.sleep(0.1)
+    elect(rig, OTHER, 2)
+    await trio.testing.wait_all_tasks_blocked()
+    first, second = rig.core.asked
+    await rig.answer(0, first)
+    assert rig.outcomes == []
+    await rig.answer(0, second)
+    assert rig.outcomes == ["may read"]
+    assert trio.current_time() < 0.2
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,8 @@ class RaftDriver:
         before = self._leadership.lead
         if not self._leadership.update(lead=lead, state=state, term=self._hard_state.term):
             return
+        if lead:
+            self._reads.note_leader()
         member, leader, term = f"{self._leadership.member_id:x}", f"{lead:x}", self._hard_state.term
         if not lead:
             self._log.info("lost leader", member_id=member, previous_leader=f"{before:x}", term=term)

@@ -106,6 +106,16 @@ class ReadLoop:
                 self._expected = None
                 self._answer.wake(state.index)
 
+    def note_leader(self) -> None:
+        """Another leader is known: the one that was asked does not answer any more, or must not be believed.
+
+        Called before `take` for the same round. A read that had a leader fails at once, as etcd's does, so that its
+        client asks again; one that had none goes on with the new one.
+        """
+        if self._expected is not None:
+            self._expected = None
+            self._answer.wake(None)
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run rounds, one at a time, until cancelled."""
         task_status.started()
@@ -138,9 +148,10 @@ class ReadLoop:
             self._answer = Parked()
             self._core.read_index(self._expected)
             self._work.set()
+            index = None
             with trio.move_on_after(RETRY_SECONDS):
                 index = await self._answer.wait()
-                assert isinstance(index, int)
+            if isinstance(index, int):
                 return index
             self._expected = None
             if had_leader and self._leadership.changes_seen != changes_seen:
