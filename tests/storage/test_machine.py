@@ -219,12 +219,24 @@ def test_alarms_are_raised_listed_and_taken_back(machine: StateMachine, engine: 
 
 def test_a_full_cluster_grows_no_more(machine: StateMachine) -> None:
     do(machine, put(b"k"), m.LeaseGrantRequest(ID=1, TTL=9), alarm(ACTIVATE, NOSPACE))
-    nested = m.RequestOp(request_txn=m.TxnRequest(failure=[m.RequestOp(request_put=put(b"x"))]))
-    refused = [put(b"x"), m.LeaseGrantRequest(ID=2, TTL=9), m.TxnRequest(success=[nested])]
-    assert do(machine, *refused) == [of(ErrorKind.NO_SPACE)] * 3
+    puts = [m.RequestOp(request_put=put(b"x"))]
+    refused = [
+        put(b"x"),
+        m.LeaseGrantRequest(ID=2, TTL=9),
+        m.TxnRequest(success=puts),
+        m.TxnRequest(failure=puts),  # whichever branch it would have been
+    ]
+    assert do(machine, *refused) == [of(ErrorKind.NO_SPACE)] * len(refused)
     delete = m.DeleteRangeRequest(key=b"k")
     served = [delete, m.TxnRequest(success=[m.RequestOp(request_delete_range=delete)]), m.LeaseRevokeRequest(ID=1)]
     assert revisions(do(machine, *served, m.CompactionRequest(revision=3))) == [3, 3, 3, 3]
+
+
+def test_a_full_cluster_is_asked_no_more_of_a_nested_put_than_by_etcd(machine: StateMachine) -> None:
+    do(machine, alarm(ACTIVATE, NOSPACE))
+    inner = m.TxnRequest(success=[m.RequestOp(request_put=put(b"x"))])
+    [response] = do(machine, m.TxnRequest(success=[m.RequestOp(request_txn=inner)]))
+    assert revisions([response]) == [2]
 
 
 def test_a_corrupt_cluster_changes_no_more(machine: StateMachine) -> None:

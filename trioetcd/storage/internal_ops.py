@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trioetcd.api import messages as m
-from trioetcd.api.schema import int64, message, nested, string, uint64
+from trioetcd.api.schema import enumeration, int64, message, nested, string, uint64
 
 
 @message("trioetcd.storage.MemberAttributes")
@@ -47,3 +47,18 @@ class TokenGranted:
 
     name: str = string(1)
     simple_token: str = string(2)
+
+
+@message("trioetcd.storage.DowngradeSet")
+class DowngradeSet:
+    """The cluster goes back to the version before, `X.Y.0`; empty: it does not, any more."""
+
+    target: str = string(1)
+
+
+@message("trioetcd.storage.AlarmRaised")
+class AlarmRaised:
+    """A member has found out about itself what an alarm tells. No client asked for it, so no client's rights count."""
+
+    member_id: int = uint64(1)
+    alarm: int = enumeration(2, m.AlarmType)

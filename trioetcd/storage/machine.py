@@ -21,9 +21,13 @@ from trioetcd.raft.types import ConfChange, ConfChangeV2, ConfState
 from trioetcd.storage.alarms import Alarms
 from trioetcd.storage.auth.changes import CHANGES as AUTH_CHANGES
 from trioetcd.storage.auth.store import AuthStore
+from trioetcd.storage.downgrade import Downgrade
 from trioetcd.storage.engine import Engine, View
+from trioetcd.storage.growth import growth_bytes
 from trioetcd.storage.internal_ops import (
+    AlarmRaised,
     ClusterVersionSet,
+    DowngradeSet,
     LeaseExpired,
     LeasesRemaining,
     MemberAttributes,
@@ -71,6 +75,7 @@ class StateMachine:
     alarms: Alarms
     auth: AuthStore
     members: Membership
+    downgrade: Downgrade
 
     def __init__(self, *, engine: Engine) -> None:
         self._handlers: Final[dict[type, Callable[[Any], object]]] = {
@@ -88,6 +93,8 @@ class StateMachine:
             LeasesRemaining: self._leases_remaining,
             **dict.fromkeys(AUTH_CHANGES, self._change_auth),
             TokenGranted: self._grant_token,
+            DowngradeSet: self._set_downgrade,
+            AlarmRaised: self._raise_alarm,
         }
         self._load(engine)
         self.watch_hub: Final = WatchHub(store=self.store)
@@ -107,6 +114,7 @@ class StateMachine:
         self.alarms = Alarms(engine=engine, writes=self._writes)
         self.auth = AuthStore(engine=engine, writes=self._writes, leases=self.leases)
         self.members = Membership(engine=engine, writes=self._writes)
+        self.downgrade = Downgrade(engine=engine, writes=self._writes)
 
     # -- apply
 
@@ -182,9 +190,7 @@ class StateMachine:
         """While an alarm stands: nothing changes a corrupt cluster, nothing grows a full one."""
         if self.alarms.corrupt and isinstance(op, _REFUSED_WHEN_CORRUPT):
             raise ApiError.of(ErrorKind.CORRUPT)
-        if self.alarms.no_space and (
-            isinstance(op, m.PutRequest | m.LeaseGrantRequest) or (isinstance(op, m.TxnRequest) and has_put(op))
-        ):
+        if self.alarms.no_space and growth_bytes(op):
             raise ApiError.of(ErrorKind.NO_SPACE)
 
     def _put(self, request: m.PutRequest) -> m.PutResponse:
@@ -244,6 +250,15 @@ class StateMachine:
             alarms = self.alarms.get(request.alarm)
         return m.AlarmResponse(header=self._header(), alarms=alarms)
 
+    def _raise_alarm(self, request: AlarmRaised) -> None:
+        self.alarms.activate(request.member_id, request.alarm)
+
+    def _set_downgrade(self, request: DowngradeSet) -> None:
+        if request.target:
+            self.downgrade.begin(request.target)
+        else:
+            self.downgrade.end()
+
     def _change_auth(self, request: object) -> object:
         response = self.auth.apply(request)
         response.header = self._header()
@@ -276,8 +291,8 @@ class StateMachine:
     def reload(self, engine: Engine) -> None:
         """Go on with the state of another engine, installed from a snapshot. The old one is closed by the caller.
 
-        `store`, `leases`, `alarms`, `auth` and `members` are new objects afterwards. Watch streams live on: their
-        watchers are told from the new store what they have not heard of.
+        What is replicated (`store`, `leases`, ...) are new objects afterwards. Watch streams live on: their watchers
+        are told from the new store what they have not heard of.
         """
         leases, auth = self.leases, self.auth
         self._load(engine)
@@ -289,20 +304,24 @@ class StateMachine:
         """What the state takes on disk."""
         return self._engine.size_bytes()
 
+    @property
+    def engine(self) -> Engine:
+        """The engine of now, for its upkeep; nobody but apply changes what is in it."""
+        return self._engine
+
     def close(self) -> None:
         """Close the engine. What is applied and was not made durable is redone from the log."""
         self._engine.close()
 
     def digest(self) -> str:
-        """A hash of everything replicated (members, leases, alarms, auth, keys), for tests to compare members by."""
-        parts = [
-            self.members.digest_parts(),
-            self.leases.digest_parts(),
-            self.alarms.digest_parts(),
-            self.auth.digest_parts(),
-            list(self.store.hash_kv()),
-        ]
-        return sha256(msgpack.packb(parts)).hexdigest()
+        """A hash of everything replicated, for tests to compare members by."""
+        return sha256(self.pack_without_keys() + msgpack.packb(self.store.hash_kv())).hexdigest()
+
+    def pack_without_keys(self) -> bytes:
+        """Everything replicated but the keys (members, leases, alarms, auth, downgrade), alike on all members."""
+        kinds = (self.members, self.leases, self.alarms, self.auth, self.downgrade)
+        packed: bytes = msgpack.packb([kind.digest_parts() for kind in kinds])
+        return packed
 
 
 _REFUSED_WHEN_CORRUPT: Final = (
@@ -314,12 +333,6 @@ _REFUSED_WHEN_CORRUPT: Final = (
     m.LeaseRevokeRequest,
     LeaseExpired,
 )
-
-
-def has_put(request: m.TxnRequest) -> bool:
-    """Whether any branch of a transaction holds a put, at any depth."""
-    ops = (*request.success, *request.failure)
-    return any(op.request_put is not None or (op.request_txn is not None and has_put(op.request_txn)) for op in ops)
 
 
 def _load_position(engine: Engine) -> AppliedPosition:

@@ -21,7 +21,9 @@ import msgpack
 from trioetcd.api import messages as m
 from trioetcd.api.schema import FieldSpec, WireType, fields_of
 from trioetcd.storage.internal_ops import (
+    AlarmRaised,
     ClusterVersionSet,
+    DowngradeSet,
     LeaseExpired,
     LeasesRemaining,
     MemberAttributes,
@@ -56,6 +58,8 @@ _OPERATIONS: Final[dict[int, type]] = {
     29: m.AuthRoleGrantPermissionRequest,
     30: m.AuthRoleRevokePermissionRequest,
     31: TokenGranted,
+    50: DowngradeSet,
+    51: AlarmRaised,
 }
 _NUMBERS: Final = {cls: number for number, cls in _OPERATIONS.items()}
 

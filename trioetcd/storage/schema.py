@@ -34,6 +34,7 @@ META_APPLIED: Final = META_PREFIX + b"applied"  # index, term, configuration: wr
 META_COMPACT_SCHEDULED: Final = META_PREFIX + b"compact-scheduled"  # in the batch of the compaction's entry
 META_COMPACT_FINISHED: Final = META_PREFIX + b"compact-finished"  # with the last slice of removals; <= scheduled
 META_CLUSTER_VERSION: Final = META_PREFIX + b"cluster-version"
+META_DOWNGRADE: Final = META_PREFIX + b"downgrade"  # the version to go back to; not there: none
 META_MEMBERS_CHANGED: Final = META_PREFIX + b"members-changed"  # index of the entry that changed them last
 
 _ID: Final = Struct(">Q")
