@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import trio
 from click.testing import CliRunner
 
 from trioetcd.cli import main
+from trioetcd.cli.garbage import THRESHOLDS
 from trioetcd.cli.serve import serve_member
 from trioetcd.config import ConfigError, MemberConfig, StartRefused
 
@@ -22,6 +24,14 @@ def keep_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.fixture(autouse=True)
+def keep_garbage_collector() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
 
 
 class FakeMember:
@@ -42,6 +52,13 @@ class FakeMember:
             raise self.after
         os.kill(os.getpid(), signal.SIGTERM)
         await stop.wait()
+
+
+def test_what_is_there_when_the_member_is_up_is_no_garbage_to_look_for() -> None:
+    assert gc.get_freeze_count() == 0
+    assert serve_member({}, {}, run=FakeMember()) == 0
+    assert gc.get_freeze_count() > 10_000
+    assert gc.get_threshold() == THRESHOLDS
 
 
 def log_of(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import click
 import trio
 
 from trioetcd import __version__
+from trioetcd.cli.garbage import settle
 from trioetcd.cli.options import ServeCommand, flag_options, given_flags
 from trioetcd.cli.signals import stop_on_signals
 from trioetcd.config import ConfigError, MemberConfig, StartRefused
@@ -108,13 +109,14 @@ async def _run_production_member(
 
 
 class _Progress:
-    """A task status that remembers whether the member came up: what fails before that is a failed start."""
+    """A task status that notes that the member came up: what fails before that is a failed start."""
 
     def __init__(self) -> None:
         self.is_up = False
 
     def started(self, value: object = None) -> None:  # noqa: ARG002 # trio's signature
         self.is_up = True
+        settle()
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
