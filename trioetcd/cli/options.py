@@ -8,10 +8,10 @@ from typing import Any, Final
 import click
 
 from trioetcd.config.errors import ConfigError, NotServedError
-from trioetcd.config.flags import CLUSTERING, FLAGS, MEMBER, OPERATION, Flag, Kind, Standing
+from trioetcd.config.flags import AUTH, CLUSTERING, FLAGS, MEMBER, OPERATION, Flag, Kind, Standing
 from trioetcd.config.values import check
 
-_SECTIONS: Final = (("Member", MEMBER), ("Clustering", CLUSTERING), ("Operation", OPERATION))
+_SECTIONS: Final = (("Member", MEMBER), ("Clustering", CLUSTERING), ("Auth", AUTH), ("Operation", OPERATION))
 
 
 class FlagOption(click.Option):

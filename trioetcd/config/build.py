@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+from trioetcd.config.auth import parse_auth_token
 from trioetcd.config.errors import ConfigError
 from trioetcd.config.member import (
     LEASE_CHECKPOINT_INTERVAL_SECONDS,
@@ -54,6 +55,9 @@ def member_config(settings: Settings) -> MemberConfig:
         log=log_config(settings),
     )
 
+        auth_token=parse_auth_token(text("auth-token")),
+        auth_token_ttl_seconds=integer(text("auth-token-ttl")),
+        bcrypt_cost=integer(text("bcrypt-cost")),
 
 def log_config(settings: Settings) -> LogConfig:
     """How to log: read first, so that what is wrong with the rest can be logged."""

@@ -130,6 +130,12 @@ LATER: Final = (
     ("key-file", ""),
     ("client-cert-file", ""),
     ("client-key-file", ""),
+AUTH: Final = (
+    Flag("auth-token", "simple", "Tokens: simple, or jwt,sign-method=RS256,priv-key=FILE,pub-key=FILE,ttl=10m."),
+    Flag("auth-token-ttl", "300", "Seconds that a simple token lives without being used.", Kind.INTEGER),
+    Flag("bcrypt-cost", "10", "How hard passwords are to guess: 4 to 31, each twice as hard.", Kind.INTEGER),
+)
+
     ("client-cert-auth", "false"),
     ("client-crl-file", ""),
     ("client-cert-allowed-hostname", ""),
@@ -151,9 +157,6 @@ LATER: Final = (
     ("tls-max-version", ""),
     ("cors", "*"),
     ("host-whitelist", "*"),
-    ("auth-token", "simple"),
-    ("bcrypt-cost", "10"),
-    ("auth-token-ttl", "300"),
     ("enable-pprof", "false"),
     ("metrics", "basic"),
     ("listen-metrics-urls", ""),
@@ -198,7 +201,7 @@ _SWITCHES: Final = frozenset(
 
 
 def _table() -> dict[str, Flag]:
-    served = (*MEMBER, *CLUSTERING, *OPERATION)
+    served = (*MEMBER, *CLUSTERING, *AUTH, *OPERATION)
     later = (Flag(name, default, kind=_kind(name, default), standing=Standing.LATER) for name, default in LATER)
     ignored = (Flag(name, "", kind=_kind(name, ""), standing=Standing.IGNORED) for name in IGNORED)
     return {flag.name: flag for flag in (*served, *later, *ignored)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from trioetcd.config.auth import SIMPLE, TokenConfig
 from trioetcd.config.errors import ConfigError
 from trioetcd.config.url import Url, join_urls, parse_url, parse_urls, same_urls
 
@@ -18,6 +19,10 @@ ELECTION_TICKS_MIN: Final = 5
 PROGRESS_INTERVAL_SECONDS_DEFAULT: Final = 600.0
 PROGRESS_INTERVAL_SECONDS_MIN: Final = 0.1
 LEASE_CHECKPOINT_INTERVAL_SECONDS: Final = 300.0
+BCRYPT_COST_MIN: Final = 4
+BCRYPT_COST_MAX: Final = 31
+QUOTA_BYTES_DEFAULT: Final = 2 << 30
+CONCURRENT_STREAMS_MAX: Final = 2**32 - 1
 
 _PEER_URL: Final = parse_url("http://localhost:2380")
 _CLIENT_URL: Final = parse_url("http://localhost:2379")
@@ -78,6 +83,10 @@ class MemberConfig:
         _check_names(self)
         _check_timing(self)
         _check_bounds(self)
+    auth_token: TokenConfig = SIMPLE
+    auth_token_ttl_seconds: int = 300
+    """Of simple tokens, from their last use; 0 stands for etcd's default too."""
+    bcrypt_cost: int = 10
         _check_urls(self)
         _check_initial_cluster(self)
 
@@ -175,10 +184,20 @@ def _check_urls(config: MemberConfig) -> None:
             if place in taken and url.port != 0:
                 raise ConfigError(f"--{name}={url} and --{taken[place]} have the same address; give each its own port")
             taken[place] = name
+        "auth-token-ttl": (config.auth_token_ttl_seconds, 0),
+        "bcrypt-cost": (config.bcrypt_cost, BCRYPT_COST_MIN),
+        "max-concurrent-streams": (config.max_concurrent_streams, 0),
     for name, urls in _advertised(config).items():
         if not urls:
             raise ConfigError(f"--{name} is empty; expected http://HOST:PORT")
         for url in urls:
+    if config.bcrypt_cost > BCRYPT_COST_MAX:
+        raise ConfigError(f"--bcrypt-cost={config.bcrypt_cost} is too large; expected {BCRYPT_COST_MAX} or less")
+    if config.max_concurrent_streams > CONCURRENT_STREAMS_MAX:
+        raise ConfigError(
+            f"--max-concurrent-streams={config.max_concurrent_streams} is too large; "
+            f"expected {CONCURRENT_STREAMS_MAX} at most"
+        )
             if not url.host:
                 raise ConfigError(f"--{name}: unexpected empty host ({url}); use a name or address others can reach")
 
