@@ -12,7 +12,7 @@ import trio
 from structlog.testing import LogCapture
 
 from trioetcd.api import messages as m
-from trioetcd.node.lease_primary import NotPrimary
+from trioetcd.node.leader_calls import NotPrimary
 from trioetcd.node.protocols import PeerInfo
 from trioetcd.peer.headers import PeerIdentity
 from trioetcd.peer.listener import PeerListener

@@ -12,6 +12,7 @@ from typing import Final
 
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
+from trioetcd.node.leader_calls import NotPrimary
 from trioetcd.node.lessor import Lessor, Timer
 from trioetcd.node.proposals import Proposals
 from trioetcd.node.reads import ReadLoop
@@ -20,10 +21,6 @@ from trioetcd.storage.requests import RaftRequest
 
 ASK_ALONE: Final = -1
 """In place of a TTL: the answer to this one takes its time, ask for it by itself."""
-
-
-class NotPrimary(Exception):
-    """This member does not lead, or is not sure that it does."""
 
 
 class LeasePrimary:

@@ -7,6 +7,7 @@ from random import Random
 
 from trioetcd.config import MemberConfig
 from trioetcd.node.bootstrap import Recovered
+from trioetcd.node.leader_calls import LeaderCalls
 from trioetcd.node.parts import Parts
 from trioetcd.node.protocols import LeaseForwarder
 from trioetcd.node.service.cluster import ClusterService
@@ -45,6 +46,7 @@ def make_services(
         leadership=parts.leadership,
     )
     gate = Gate(leadership=parts.leadership, is_learner=lambda: parts.membership.is_learner)
+    leader_calls = LeaderCalls(leadership=parts.leadership, timeout_seconds=config.request_timeout_seconds)
     return Services(
         kv=KvService(
             machine=parts.machine,
@@ -68,11 +70,10 @@ def make_services(
             gate=gate,
             random=random,
             ttl_seconds_min=_lease_ttl_seconds_min(config),
-            leadership=parts.leadership,
+            leader_calls=leader_calls,
             lessor=parts.lessor,
             primary=parts.lease_primary,
             forwarder=lease_forwarder,
-            timeout_seconds=config.request_timeout_seconds,
         ),
         cluster=ClusterService(machine=parts.machine, reads=parts.reads, headers=headers, gate=gate),
         maintenance=MaintenanceService(

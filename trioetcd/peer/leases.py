@@ -26,7 +26,8 @@ from trioetcd.api.errors import ApiError
 from trioetcd.api.proto_codec import ProtoError
 from trioetcd.api.schema import message, nested
 from trioetcd.http11 import Response
-from trioetcd.node.lease_primary import ASK_ALONE, NotPrimary
+from trioetcd.node.leader_calls import NotPrimary
+from trioetcd.node.lease_primary import ASK_ALONE
 from trioetcd.node.parking import Parked
 from trioetcd.node.protocols import ForwardFailed
 from trioetcd.peer.errors import PeerFailure

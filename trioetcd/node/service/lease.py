@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from random import Random
-from typing import Final, TypeVar, cast
-
-import trio
+from typing import cast
 
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
-from trioetcd.node.leadership import Leadership
-from trioetcd.node.lease_primary import LeasePrimary, NotPrimary
+from trioetcd.node.leader_calls import LeaderCalls
+from trioetcd.node.lease_primary import LeasePrimary
 from trioetcd.node.lessor import Lessor
 from trioetcd.node.proposals import Proposals
-from trioetcd.node.protocols import ForwardFailed, LeaseForwarder
+from trioetcd.node.protocols import LeaseForwarder
 from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.gate import Gate
 from trioetcd.node.service.headers import Headers
 from trioetcd.storage.leases import TTL_SECONDS_MAX
 from trioetcd.storage.requests import RaftRequest
-
-T = TypeVar("T")
-
-RETRY_SECONDS: Final = 0.05
-"""Between two attempts to reach a leader (etcd's)."""
 
 
 class LeaseService:
@@ -39,22 +30,20 @@ class LeaseService:
         gate: Gate,
         random: Random,
         ttl_seconds_min: int,
-        leadership: Leadership,
+        leader_calls: LeaderCalls,
         lessor: Lessor,
         primary: LeasePrimary,
         forwarder: LeaseForwarder,
-        timeout_seconds: float,
     ) -> None:
         self._proposals = proposals
         self._headers = headers
         self._gate = gate
         self._random = random
         self._ttl_seconds_min = ttl_seconds_min
-        self._leadership = leadership
+        self._leader_calls = leader_calls
         self._lessor = lessor
         self._primary = primary
         self._forwarder = forwarder
-        self._timeout_seconds = timeout_seconds
 
     async def lease_grant(self, request: m.LeaseGrantRequest, context: CallContext) -> m.LeaseGrantResponse:
         """Grant a lease; ID 0 lets the member choose one. A time to live below the minimum is raised to it."""
@@ -84,7 +73,7 @@ class LeaseService:
         """
         self._gate.admit(context)
         header = self._headers.current()
-        ttl = await self._at_leader(
+        ttl = await self._leader_calls.ask(
             lambda: self._primary.keep_alive(request.ID),
             lambda leader: self._forwarder.keep_alive(leader, request.ID),
         )
@@ -95,7 +84,7 @@ class LeaseService:
     ) -> m.LeaseTimeToLiveResponse:
         """Tell what is left of a lease, and with `keys` what hangs on it; TTL -1: there is no such lease."""
         self._gate.admit(context)
-        response = await self._at_leader(
+        response = await self._leader_calls.ask(
             lambda: self._primary.time_to_live(request),
             lambda leader: self._forwarder.time_to_live(leader, request),
         )
@@ -107,35 +96,3 @@ class LeaseService:
         self._gate.admit(context)
         leases = [m.LeaseStatus(ID=one) for one in self._lessor.lease_ids()]
         return m.LeaseLeasesResponse(header=self._headers.current(), leases=leases)
-
-    async def _at_leader(self, here: Callable[[], Awaitable[T]], there: Callable[[int], Awaitable[T]]) -> T:
-        """Ask whoever leads until one answers; raises `ApiError` when none has within the request timeout."""
-        with trio.move_on_after(self._timeout_seconds):
-            while True:
-                changed = self._leadership.changed
-                with suppress(NotPrimary, ForwardFailed):
-                    if self._leadership.is_leader:
-                        return await here()
-                    if self._leadership.has_leader:
-                        return await _while_it_leads(changed, there(self._leadership.lead))
-                with trio.move_on_after(RETRY_SECONDS if self._leadership.has_leader else self._timeout_seconds):
-                    await changed.wait()
-        raise ApiError.of(ErrorKind.TIMEOUT if self._leadership.has_leader else ErrorKind.NO_LEADER)
-
-
-async def _while_it_leads(changed: trio.Event, answer: Awaitable[T]) -> T:
-    """The answer of a leader; raises `ForwardFailed` when it failed, and when another leads (or none) meanwhile."""
-    answers: list[T] = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_cancel_at, changed, nursery.cancel_scope)
-        with suppress(ForwardFailed):
-            answers.append(await answer)
-        nursery.cancel_scope.cancel()
-    if not answers:
-        raise ForwardFailed("it did not answer while it led")
-    return answers[0]
-
-
-async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
