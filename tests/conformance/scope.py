@@ -40,13 +40,6 @@ NOT_BUILT: frozenset[str] = frozenset(
         "/v3/auth/role/delete",
         "/v3/auth/role/grant",
         "/v3/auth/role/revoke",
-        "/v3/lock/lock",
-        "/v3/lock/unlock",
-        "/v3/election/campaign",
-        "/v3/election/proclaim",
-        "/v3/election/leader",
-        "/v3/election/observe",
-        "/v3/election/resign",
     }
 )
 

@@ -11,10 +11,13 @@ from trioetcd.node.leader_calls import LeaderCalls
 from trioetcd.node.parts import Parts
 from trioetcd.node.protocols import LeaseForwarder
 from trioetcd.node.service.cluster import ClusterService
+from trioetcd.node.service.concurrency import Lines
+from trioetcd.node.service.election import ElectionService
 from trioetcd.node.service.gate import Gate
 from trioetcd.node.service.headers import Headers
 from trioetcd.node.service.kv import KvService
 from trioetcd.node.service.lease import LeaseService
+from trioetcd.node.service.lock import LockService
 from trioetcd.node.service.maintenance import MaintenanceService
 from trioetcd.node.service.watch import WatchService
 
@@ -30,9 +33,9 @@ class Services:
     lease: LeaseService
     cluster: ClusterService
     maintenance: MaintenanceService
+    lock: LockService
+    election: ElectionService
     auth: None = None
-    lock: None = None
-    election: None = None
 
 
 def make_services(
@@ -47,34 +50,40 @@ def make_services(
     )
     gate = Gate(leadership=parts.leadership, is_learner=lambda: parts.membership.is_learner)
     leader_calls = LeaderCalls(leadership=parts.leadership, timeout_seconds=config.request_timeout_seconds)
+    kv = KvService(
+        machine=parts.machine,
+        proposals=parts.proposals,
+        reads=parts.reads,
+        headers=headers,
+        gate=gate,
+        compactor=parts.compactor,
+        max_txn_ops=config.max_txn_ops,
+    )
+    watch = WatchService(
+        machine=parts.machine,
+        headers=headers,
+        gate=gate,
+        leaderless=parts.leaderless,
+        fragment_bytes_max=config.max_request_bytes + _FRAGMENT_OVERHEAD_BYTES,
+    )
+    lease = LeaseService(
+        proposals=parts.proposals,
+        headers=headers,
+        gate=gate,
+        random=random,
+        ttl_seconds_min=_lease_ttl_seconds_min(config),
+        leader_calls=leader_calls,
+        lessor=parts.lessor,
+        primary=parts.lease_primary,
+        forwarder=lease_forwarder,
+    )
+    lines = Lines(kv=kv, watch=watch, lease=lease)
     return Services(
-        kv=KvService(
-            machine=parts.machine,
-            proposals=parts.proposals,
-            reads=parts.reads,
-            headers=headers,
-            gate=gate,
-            compactor=parts.compactor,
-            max_txn_ops=config.max_txn_ops,
-        ),
-        watch=WatchService(
-            machine=parts.machine,
-            headers=headers,
-            gate=gate,
-            leaderless=parts.leaderless,
-            fragment_bytes_max=config.max_request_bytes + _FRAGMENT_OVERHEAD_BYTES,
-        ),
-        lease=LeaseService(
-            proposals=parts.proposals,
-            headers=headers,
-            gate=gate,
-            random=random,
-            ttl_seconds_min=_lease_ttl_seconds_min(config),
-            leader_calls=leader_calls,
-            lessor=parts.lessor,
-            primary=parts.lease_primary,
-            forwarder=lease_forwarder,
-        ),
+        kv=kv,
+        watch=watch,
+        lease=lease,
+        lock=LockService(lines=lines, kv=kv, gate=gate),
+        election=ElectionService(lines=lines, kv=kv, headers=headers, gate=gate),
         cluster=ClusterService(machine=parts.machine, reads=parts.reads, headers=headers, gate=gate),
         maintenance=MaintenanceService(
             machine=parts.machine,
