@@ -18,7 +18,7 @@ import orjson
 import pybase64
 
 from trioetcd.api import json_exact
-from trioetcd.api.schema import FieldSpec, WireType, fields_of
+from trioetcd.api.schema import FieldSpec, WireType, contains_itself, fields_of
 
 T = TypeVar("T")
 Decoder = Callable[..., Any]
@@ -68,21 +68,6 @@ def _canonical(members: dict[str, Any], names: frozenset[str], aliases: dict[str
     return {name: value for name, value in named.items() if value is not None}
 
 
-def contains_itself(cls: type) -> bool:
-    """Whether messages of the class can hold, however deep, messages of the same class."""
-    met: set[type] = set()
-    waiting = [cls]
-    while waiting:
-        for spec in fields_of(waiting.pop()):
-            nested = spec.message() if spec.message is not None else None
-            if nested is cls:
-                return True
-            if nested is not None and nested not in met:
-                met.add(nested)
-                waiting.append(nested)
-    return False
-
-
 def _source(cls: type, namespace: dict[str, Any]) -> Iterator[str]:
     """The lines of `decode(members, depth)` for one class; what they refer to is put into `namespace`."""
     specs = fields_of(cls)
@@ -98,7 +83,7 @@ def _source(cls: type, namespace: dict[str, Any]) -> Iterator[str]:
         yield f"    if depth > {json_exact.NESTING_MAX}: raise too_deep()"
     yield "    get = members.get"
     yield "    seen = 0"
-    has_oneof = any(spec.oneof is not None for spec in specs)
+    oneofs_met = 0
     for place, spec in enumerate(specs):
         yield f"    {_local(spec)} = v = get({spec.name!r})"
         yield "    if v is None:"
@@ -106,7 +91,8 @@ def _source(cls: type, namespace: dict[str, Any]) -> Iterator[str]:
         yield "    else:"
         yield "        seen += 1"
         yield from (f"        {line}" for line in _field(spec, namespace, recursive=recursive))
-        if not has_oneof:  # most requests set the first fields of many: so the rest is not looked for
+        oneofs_met += spec.oneof is not None
+        if oneofs_met < 2:  # most requests set the first fields of many: the rest is not looked for
             rest = (_unset(later) for later in specs[place + 1 :])
             values = (*(_local(earlier) for earlier in specs[: place + 1]), *rest)
             yield f"        if seen == len(members): return cls({', '.join(values)})"

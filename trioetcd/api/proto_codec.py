@@ -14,9 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
-from trioetcd.api.json_decode import contains_itself
 from trioetcd.api.proto_wire import ProtoError, cut_off, read_varint, skip_field, varint, varint_size, wrong_type
-from trioetcd.api.schema import FieldSpec, WireType, fields_of, proto_name
+from trioetcd.api.schema import FieldSpec, WireType, contains_itself, fields_of, proto_name
 
 __all__ = ["NESTING_MAX", "ProtoError", "decode", "encode", "encoded_size"]
 

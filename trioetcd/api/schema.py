@@ -170,3 +170,18 @@ def fields_of(cls: type) -> tuple[FieldSpec, ...]:
 def declared_messages() -> tuple[type, ...]:
     """Every message class declared so far."""
     return tuple(_FIELDS)
+
+
+def contains_itself(cls: type) -> bool:
+    """Whether messages of the class can hold, however deep, messages of the same class."""
+    met: set[type] = set()
+    waiting = [cls]
+    while waiting:
+        for spec in fields_of(waiting.pop()):
+            nested = spec.message() if spec.message is not None else None
+            if nested is cls:
+                return True
+            if nested is not None and nested not in met:
+                met.add(nested)
+                waiting.append(nested)
+    return False
