@@ -207,6 +207,7 @@ class _Tree:
         await nursery.start(parts.reads.run)
         await nursery.start(parts.compactor.run)
         await nursery.start(parts.leaderless.run)
+        await nursery.start(parts.quota.run)
         await nursery.start(WatchResync(machine=machine).run)
         interval_seconds = config.watch_progress_notify_interval_seconds
         notifier = ProgressNotifier(machine=machine, interval_seconds=interval_seconds, random=random)

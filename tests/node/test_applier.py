@@ -40,6 +40,8 @@ def make_applier(machine: Machine) -> Applier:
         snapshotter=SimpleNamespace(is_due=False),  # type: ignore[arg-type]
         membership=SimpleNamespace(),  # type: ignore[arg-type]
         wake_compactor=lambda: None,
+        note_applied=lambda _run, _size_bytes: None,
+        engine_lock=trio.Lock(),
     )
 
 

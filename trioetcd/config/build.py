@@ -48,16 +48,20 @@ def member_config(settings: Settings) -> MemberConfig:
         max_snapshots=integer(text("max-snapshots")),
         max_request_bytes=integer(text("max-request-bytes")),
         max_txn_ops=integer(text("max-txn-ops")),
+        quota_backend_bytes=integer(text("quota-backend-bytes")),
+        max_concurrent_streams=integer(text("max-concurrent-streams")),
+        initial_corrupt_check=boolean(text("experimental-initial-corrupt-check")),
+        corrupt_check_interval_seconds=duration_seconds(text("experimental-corrupt-check-time")) or None,
         watch_progress_notify_interval_seconds=duration_seconds(text("experimental-watch-progress-notify-interval"))
         or PROGRESS_INTERVAL_SECONDS_DEFAULT,
         lease_checkpoint_interval_seconds=_lease_checkpoint_interval_seconds(settings),
+        auth_token=parse_auth_token(text("auth-token")),
+        auth_token_ttl_seconds=integer(text("auth-token-ttl")),
+        bcrypt_cost=integer(text("bcrypt-cost")),
         http_engine=cast("HttpEngine", text("http-engine")),
         log=log_config(settings),
     )
 
-        auth_token=parse_auth_token(text("auth-token")),
-        auth_token_ttl_seconds=integer(text("auth-token-ttl")),
-        bcrypt_cost=integer(text("bcrypt-cost")),
 
 def log_config(settings: Settings) -> LogConfig:
     """How to log: read first, so that what is wrong with the rest can be logged."""

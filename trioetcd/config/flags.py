@@ -64,6 +64,13 @@ MEMBER: Final = (
     Flag("max-wals", "5", "Write-ahead log files to keep; 0 keeps all.", Kind.INTEGER),
     Flag("max-txn-ops", "128", "Operations a transaction may hold.", Kind.INTEGER),
     Flag("max-request-bytes", "1572864", "Size of the largest request.", Kind.INTEGER),
+    Flag(
+        "quota-backend-bytes",
+        "0",
+        "Size of the database above which writes are refused; 0 is 2 GiB, below 0 none.",
+        Kind.INTEGER,
+    ),
+    Flag("max-concurrent-streams", "4294967295", "Calls that run at once; more wait. 0 is no limit.", Kind.INTEGER),
 )
 
 CLUSTERING: Final = (
@@ -104,6 +111,18 @@ OPERATION: Final = (
         Kind.BOOLEAN,
     ),
     Flag(
+        "experimental-initial-corrupt-check",
+        "false",
+        "Compare the keys with the other members' before serving clients.",
+        Kind.BOOLEAN,
+    ),
+    Flag(
+        "experimental-corrupt-check-time",
+        "0s",
+        "Time between two comparisons of the members' keys by the leader; 0 is never.",
+        Kind.DURATION,
+    ),
+    Flag(
         "experimental-snapshot-catchup-entries",
         "5000",
         "Entries kept behind a snapshot for slow followers.",
@@ -111,9 +130,14 @@ OPERATION: Final = (
     ),
 )
 
+AUTH: Final = (
+    Flag("auth-token", "simple", "Tokens: simple, or jwt,sign-method=RS256,priv-key=FILE,pub-key=FILE,ttl=10m."),
+    Flag("auth-token-ttl", "300", "Seconds that a simple token lives without being used.", Kind.INTEGER),
+    Flag("bcrypt-cost", "10", "How hard passwords are to guess: 4 to 31, each twice as hard.", Kind.INTEGER),
+)
+
 # Flag and the value of it that asks for nothing.
 LATER: Final = (
-    ("quota-backend-bytes", "0"),
     ("listen-client-http-urls", ""),
     ("socket-reuse-port", "false"),
     ("socket-reuse-address", "false"),
@@ -130,12 +154,6 @@ LATER: Final = (
     ("key-file", ""),
     ("client-cert-file", ""),
     ("client-key-file", ""),
-AUTH: Final = (
-    Flag("auth-token", "simple", "Tokens: simple, or jwt,sign-method=RS256,priv-key=FILE,pub-key=FILE,ttl=10m."),
-    Flag("auth-token-ttl", "300", "Seconds that a simple token lives without being used.", Kind.INTEGER),
-    Flag("bcrypt-cost", "10", "How hard passwords are to guess: 4 to 31, each twice as hard.", Kind.INTEGER),
-)
-
     ("client-cert-auth", "false"),
     ("client-crl-file", ""),
     ("client-cert-allowed-hostname", ""),
@@ -171,7 +189,7 @@ AUTH: Final = (
 # Those etcd itself ignores, those of its own storage, of gRPC alone, of its v2 API, and its experiments.
 IGNORED: Final = (
     *("backend-bbolt-freelist-type", "backend-batch-interval", "backend-batch-limit"),
-    *("max-concurrent-streams", "grpc-keepalive-min-time", "grpc-keepalive-interval", "grpc-keepalive-timeout"),
+    *("grpc-keepalive-min-time", "grpc-keepalive-interval", "grpc-keepalive-timeout"),
     *("raft-read-timeout", "raft-write-timeout", "logger", "enable-v2", "v2-deprecation"),
     *("proxy-failure-wait", "proxy-refresh-interval", "proxy-dial-timeout", "proxy-write-timeout"),
     *("proxy-read-timeout", "cluster-active-size", "cluster-remove-delay", "cluster-sync-interval", "config", "force"),
@@ -180,7 +198,6 @@ IGNORED: Final = (
     *("experimental-enable-v2v3", "experimental-enable-distributed-tracing"),
     *("experimental-distributed-tracing-address", "experimental-distributed-tracing-service-name"),
     *("experimental-distributed-tracing-instance-id", "experimental-distributed-tracing-sampling-rate"),
-    *("experimental-initial-corrupt-check", "experimental-corrupt-check-time"),
     *("experimental-compact-hash-check-enabled", "experimental-compact-hash-check-time"),
     *("experimental-compaction-batch-limit", "experimental-compaction-sleep-interval"),
     *("experimental-peer-skip-client-san-verification", "experimental-downgrade-check-time"),
@@ -192,7 +209,7 @@ IGNORED: Final = (
 # Flags that etcd takes without a value.
 _SWITCHES: Final = frozenset(
     {
-        *("enable-v2", "force", "experimental-enable-distributed-tracing", "experimental-initial-corrupt-check"),
+        *("enable-v2", "force", "experimental-enable-distributed-tracing"),
         *("experimental-compact-hash-check-enabled", "experimental-peer-skip-client-san-verification"),
         *("experimental-memory-mlock", "experimental-txn-mode-write-with-shared-buffer"),
         *("experimental-stop-grpc-service-on-defrag", "v", "vv"),

@@ -73,9 +73,20 @@ class MemberConfig:
     max_snapshots: int = 5
     max_request_bytes: int = 1_572_864
     max_txn_ops: int = 128
+    quota_backend_bytes: int = 0
+    """As the flag has it; see `quota_bytes`."""
+    max_concurrent_streams: int = CONCURRENT_STREAMS_MAX
+    """As the flag has it; see `concurrent_streams`."""
+    initial_corrupt_check: bool = False
+    corrupt_check_interval_seconds: float | None = None
+    """How often the leader compares the members' keys; None is never."""
     watch_progress_notify_interval_seconds: float = PROGRESS_INTERVAL_SECONDS_DEFAULT
     lease_checkpoint_interval_seconds: float | None = None
     """How often the leader records what is left of a long lease; None is never."""
+    auth_token: TokenConfig = SIMPLE
+    auth_token_ttl_seconds: int = 300
+    """Of simple tokens, from their last use; 0 stands for etcd's default too."""
+    bcrypt_cost: int = 10
     http_engine: HttpEngine = "auto"
     log: LogConfig = LogConfig()
 
@@ -83,10 +94,6 @@ class MemberConfig:
         _check_names(self)
         _check_timing(self)
         _check_bounds(self)
-    auth_token: TokenConfig = SIMPLE
-    auth_token_ttl_seconds: int = 300
-    """Of simple tokens, from their last use; 0 stands for etcd's default too."""
-    bcrypt_cost: int = 10
         _check_urls(self)
         _check_initial_cluster(self)
 
@@ -104,6 +111,18 @@ class MemberConfig:
     def initial_members(self) -> tuple[InitialMember, ...]:
         """The members of the cluster when it is new, this one among them."""
         return self.initial_cluster or (InitialMember(self.name, self.initial_advertise_peer_urls),)
+
+    @property
+    def quota_bytes(self) -> int | None:
+        """The size that the database may have; None is any."""
+        if self.quota_backend_bytes < 0:
+            return None
+        return self.quota_backend_bytes or QUOTA_BYTES_DEFAULT
+
+    @property
+    def concurrent_streams(self) -> int | None:
+        """How many calls may run at once; None is any number."""
+        return self.max_concurrent_streams if 0 < self.max_concurrent_streams < CONCURRENT_STREAMS_MAX else None
 
     @property
     def election_ticks(self) -> int:
@@ -165,10 +184,20 @@ def _check_bounds(config: MemberConfig) -> None:
         "max-snapshots": (config.max_snapshots, 0),
         "max-request-bytes": (config.max_request_bytes, 1),
         "max-txn-ops": (config.max_txn_ops, 1),
+        "auth-token-ttl": (config.auth_token_ttl_seconds, 0),
+        "bcrypt-cost": (config.bcrypt_cost, BCRYPT_COST_MIN),
+        "max-concurrent-streams": (config.max_concurrent_streams, 0),
     }
     for name, (value, minimum) in least.items():
         if value < minimum:
             raise ConfigError(f"--{name}={value} is too small; expected {minimum} or more")
+    if config.bcrypt_cost > BCRYPT_COST_MAX:
+        raise ConfigError(f"--bcrypt-cost={config.bcrypt_cost} is too large; expected {BCRYPT_COST_MAX} or less")
+    if config.max_concurrent_streams > CONCURRENT_STREAMS_MAX:
+        raise ConfigError(
+            f"--max-concurrent-streams={config.max_concurrent_streams} is too large; "
+            f"expected {CONCURRENT_STREAMS_MAX} at most"
+        )
 
 
 def _check_urls(config: MemberConfig) -> None:
@@ -184,20 +213,10 @@ def _check_urls(config: MemberConfig) -> None:
             if place in taken and url.port != 0:
                 raise ConfigError(f"--{name}={url} and --{taken[place]} have the same address; give each its own port")
             taken[place] = name
-        "auth-token-ttl": (config.auth_token_ttl_seconds, 0),
-        "bcrypt-cost": (config.bcrypt_cost, BCRYPT_COST_MIN),
-        "max-concurrent-streams": (config.max_concurrent_streams, 0),
     for name, urls in _advertised(config).items():
         if not urls:
             raise ConfigError(f"--{name} is empty; expected http://HOST:PORT")
         for url in urls:
-    if config.bcrypt_cost > BCRYPT_COST_MAX:
-        raise ConfigError(f"--bcrypt-cost={config.bcrypt_cost} is too large; expected {BCRYPT_COST_MAX} or less")
-    if config.max_concurrent_streams > CONCURRENT_STREAMS_MAX:
-        raise ConfigError(
-            f"--max-concurrent-streams={config.max_concurrent_streams} is too large; "
-            f"expected {CONCURRENT_STREAMS_MAX} at most"
-        )
             if not url.host:
                 raise ConfigError(f"--{name}: unexpected empty host ({url}); use a name or address others can reach")
 

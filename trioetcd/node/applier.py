@@ -50,6 +50,8 @@ class Applier:
         snapshotter: Snapshotter,
         membership: MembershipView,
         wake_compactor: Callable[[], None],
+        note_applied: Callable[[Sequence[Committed], int], None],
+        engine_lock: trio.Lock,
     ) -> None:
         self._machine = machine
         self._raw_node = raw_node
@@ -58,6 +60,8 @@ class Applier:
         self._snapshotter = snapshotter
         self._membership = membership
         self._wake_compactor = wake_compactor
+        self._note_applied = note_applied
+        self._engine_lock = engine_lock
         self._queue: deque[Entry | SnapshotMetadata] = deque()
         self._queued = Signal()
         self._applied_waiters: list[tuple[int, trio.Event]] = []
@@ -94,15 +98,16 @@ class Applier:
         while True:
             await self._queued.wait()
             while self._queue:
-                self._apply_slice()
+                await self._apply_slice()
                 if self._queue:
                     await trio.lowlevel.checkpoint()
 
-    def _apply_slice(self) -> None:
+    async def _apply_slice(self) -> None:
         """Apply what is at the head of the queue: a run of normal entries, or one of the things that stand alone."""
         head = self._queue[0]
         if isinstance(head, SnapshotMetadata):
-            self._install(head)
+            async with self._engine_lock:  # the engine is closed for it, and no thread may be working on it then
+                self._install(head)
             self._queue.popleft()
         elif head.type == EntryType.NORMAL:
             self._apply_run()
@@ -123,6 +128,7 @@ class Applier:
             run.append(Committed(entry.index, entry.term, proposal))
         for outcome in self._machine.apply(run):
             self._proposals.resolve(outcome.proposal_id, outcome.results)
+        self._note_applied(run, size_bytes)
 
     def _apply_conf_change(self, entry: Entry) -> None:
         change = decode_conf_change_entry(entry)

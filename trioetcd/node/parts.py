@@ -16,6 +16,8 @@ from trioetcd.node.environment import Environment
 from trioetcd.node.leadership import Leadership
 from trioetcd.node.lease_primary import LeasePrimary
 from trioetcd.node.lessor import Lessor
+from trioetcd.node.maintenance.defragment import Defragmenter
+from trioetcd.node.maintenance.quota import Quota
 from trioetcd.node.membership import MembershipView
 from trioetcd.node.parking import Signal
 from trioetcd.node.proposals import Proposals
@@ -27,6 +29,7 @@ from trioetcd.node.timeouts import TimeoutExplainer
 from trioetcd.node.upkeep.compaction import Compactor
 from trioetcd.node.upkeep.leaderless import LeaderlessStreams
 from trioetcd.raft import Config, RawNode
+from trioetcd.storage.growth import PUT_OVERHEAD_BYTES
 
 # etcd's settings of the core (server/etcdserver/raft.go).
 _MESSAGE_BYTES_MAX: Final = 1 << 20
@@ -72,6 +75,14 @@ class Parts:
         )
         self.proposals = self._make_proposals()
         self.snapshotter = self._make_snapshotter()
+        self.quota = self._make_quota()
+        engine_lock = trio.Lock()
+        self.defragmenter = Defragmenter(
+            machine=self.machine,
+            engine_lock=engine_lock,
+            run_blocking=environment.run_blocking,
+            log=environment.log,
+        )
         self.applier = Applier(
             machine=self.machine,
             raw_node=self.raw_node,
@@ -80,6 +91,8 @@ class Parts:
             snapshotter=self.snapshotter,
             membership=self.membership,
             wake_compactor=self.compactor.wake,
+            note_applied=self.quota.note_applied,
+            engine_lock=engine_lock,
         )
         self.reads = self._make_reads()
         self.lessor = self._make_lessor()
@@ -115,6 +128,16 @@ class Parts:
                 transport=self._transport,
                 election_timeout_seconds=self._config.election_timeout_ms / 1000,
             ),
+        )
+
+    def _make_quota(self) -> Quota:
+        return Quota(
+            machine=self.machine,
+            member_id=self._recovered.member_id,
+            proposals=self.proposals,
+            limit_bytes=self._config.quota_bytes,
+            request_growth_bytes_max=self._config.max_request_bytes + PUT_OVERHEAD_BYTES * self._config.max_txn_ops,
+            log=self._environment.log,
         )
 
     def _make_snapshotter(self) -> Snapshotter:

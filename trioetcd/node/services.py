@@ -8,6 +8,8 @@ from random import Random
 from trioetcd.config import MemberConfig
 from trioetcd.node.bootstrap import Recovered
 from trioetcd.node.leader_calls import LeaderCalls
+from trioetcd.node.maintenance.downgrade import Downgrades
+from trioetcd.node.maintenance.leader_transfer import LeaderTransfer
 from trioetcd.node.parts import Parts
 from trioetcd.node.protocols import LeaseForwarder
 from trioetcd.node.service.cluster import ClusterService
@@ -57,6 +59,7 @@ def make_services(
         headers=headers,
         gate=gate,
         compactor=parts.compactor,
+        quota=parts.quota,
         max_txn_ops=config.max_txn_ops,
     )
     watch = WatchService(
@@ -72,6 +75,7 @@ def make_services(
         gate=gate,
         random=random,
         ttl_seconds_min=_lease_ttl_seconds_min(config),
+        quota=parts.quota,
         leader_calls=leader_calls,
         lessor=parts.lessor,
         primary=parts.lease_primary,
@@ -85,14 +89,27 @@ def make_services(
         lock=LockService(lines=lines, kv=kv, gate=gate),
         election=ElectionService(lines=lines, kv=kv, headers=headers, gate=gate),
         cluster=ClusterService(machine=parts.machine, reads=parts.reads, headers=headers, gate=gate),
-        maintenance=MaintenanceService(
+        maintenance=_make_maintenance(config, parts, headers, gate),
+    )
+
+
+def _make_maintenance(config: MemberConfig, parts: Parts, headers: Headers, gate: Gate) -> MaintenanceService:
+    return MaintenanceService(
+        machine=parts.machine,
+        driver=parts.driver,
+        leadership=parts.leadership,
+        membership=parts.membership,
+        proposals=parts.proposals,
+        headers=headers,
+        gate=gate,
+        defragmenter=parts.defragmenter,
+        leader_transfer=LeaderTransfer(
             machine=parts.machine,
             driver=parts.driver,
             leadership=parts.leadership,
-            membership=parts.membership,
-            headers=headers,
-            gate=gate,
+            timeout_seconds=config.request_timeout_seconds,
         ),
+        downgrades=Downgrades(machine=parts.machine, reads=parts.reads, proposals=parts.proposals),
     )
 
 

@@ -35,6 +35,10 @@ class Alarms:
         wanted = sorted(one for one in self._raised if alarm in (m.AlarmType.NONE, one[0]))
         return [m.AlarmMember(memberID=member_id, alarm=kind) for kind, member_id in wanted]
 
+    def is_raised(self, member_id: int, alarm: int) -> bool:
+        """Whether that member's alarm stands."""
+        return (alarm, member_id) in self._raised
+
     def activate(self, member_id: int, alarm: int) -> list[m.AlarmMember]:
         """Raise an alarm (again, perhaps). NONE, and a number that stands for none, raise nothing."""
         if alarm not in _TYPES:

@@ -66,6 +66,17 @@ def write_engine(source: Reader) -> Iterator[bytes]:
     yield piece
 
 
+def stream_sizes(source: Reader) -> Iterator[int]:
+    """Iterate over the sizes of the pieces that `write_engine` would make of the same source."""
+    yield len(_MAGIC)
+    pairs = total = 0
+    for flat in _slices(source):
+        pairs += len(flat) // 2
+        total += sum(map(len, flat))
+        yield _HEADER.size + len(pack(flat))
+    yield _HEADER.size + len(pack((pairs, total, bytes(hashlib.sha256().digest_size))))
+
+
 class TransferReader:
     """Takes a stream in pieces of any size and gives out its pairs; sans I/O."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from trioetcd.api import messages as m
+from trioetcd.node.maintenance.quota import Quota
 from trioetcd.node.proposals import Proposals
 from trioetcd.node.reads import ReadLoop
 from trioetcd.node.service.context import CallContext
@@ -30,6 +31,7 @@ class KvService:
         headers: Headers,
         gate: Gate,
         compactor: Compactor,
+        quota: Quota,
         max_txn_ops: int,
     ) -> None:
         self._machine = machine
@@ -38,6 +40,7 @@ class KvService:
         self._headers = headers
         self._gate = gate
         self._compactor = compactor
+        self._quota = quota
         self._max_txn_ops = max_txn_ops
 
     async def range(self, request: m.RangeRequest, context: CallContext) -> m.RangeResponse:
@@ -53,6 +56,8 @@ class KvService:
     async def put(self, request: m.PutRequest, context: CallContext) -> m.PutResponse:
         """Write one key."""
         self._gate.admit(context)
+        if self._quota.is_tight:
+            await self._quota.admit(request)
         check_put(request)
         response = cast("m.PutResponse", await self._proposals.submit(RaftRequest(request)))
         self._headers.complete(response.header)
@@ -69,6 +74,8 @@ class KvService:
     async def txn(self, request: m.TxnRequest, context: CallContext) -> m.TxnResponse:
         """Compare and then do one of two branches, at one revision. One that only reads does not go through the log."""
         self._gate.admit(context)
+        if self._quota.is_tight:
+            await self._quota.admit(request)
         check_txn(request, self._max_txn_ops)
         if not is_read_only(request):
             response = cast("m.TxnResponse", await self._proposals.submit(RaftRequest(request)))

@@ -6,16 +6,15 @@ from random import Random
 from typing import cast
 
 from trioetcd.api import messages as m
-from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.node.leader_calls import LeaderCalls
 from trioetcd.node.lease_primary import LeasePrimary
 from trioetcd.node.lessor import Lessor
+from trioetcd.node.maintenance.quota import Quota
 from trioetcd.node.proposals import Proposals
 from trioetcd.node.protocols import LeaseForwarder
 from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.gate import Gate
 from trioetcd.node.service.headers import Headers
-from trioetcd.storage.leases import TTL_SECONDS_MAX
 from trioetcd.storage.requests import RaftRequest
 
 
@@ -30,6 +29,7 @@ class LeaseService:
         gate: Gate,
         random: Random,
         ttl_seconds_min: int,
+        quota: Quota,
         leader_calls: LeaderCalls,
         lessor: Lessor,
         primary: LeasePrimary,
@@ -40,6 +40,7 @@ class LeaseService:
         self._gate = gate
         self._random = random
         self._ttl_seconds_min = ttl_seconds_min
+        self._quota = quota
         self._leader_calls = leader_calls
         self._lessor = lessor
         self._primary = primary
@@ -48,8 +49,8 @@ class LeaseService:
     async def lease_grant(self, request: m.LeaseGrantRequest, context: CallContext) -> m.LeaseGrantResponse:
         """Grant a lease; ID 0 lets the member choose one. A time to live below the minimum is raised to it."""
         self._gate.admit(context)
-        if request.TTL > TTL_SECONDS_MAX:
-            raise ApiError.of(ErrorKind.LEASE_TTL_TOO_LARGE)
+        if self._quota.is_tight:
+            await self._quota.admit(request)
         granted = m.LeaseGrantRequest(
             TTL=max(request.TTL, self._ttl_seconds_min), ID=request.ID or self._random.getrandbits(63) or 1
         )
