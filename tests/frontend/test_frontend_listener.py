@@ -50,11 +50,11 @@ async def test_a_stop_lets_requests_end_and_idle_connections_go(
         await busy.send_all(RANGE)
         async with watching.stream("POST", "/v3/watch", body=b'{"create_request":{}}') as exchange:
             await exchange.receive_head()
-            await exchange.receive_chunk()
+            await exchange.receive_some()
             start = trio.current_time()
             server.client_listener.stop(grace_seconds=5)
             with pytest.raises(ServerGone):
-                await exchange.receive_chunk()
+                await exchange.receive_some()
             await trio.testing.wait_all_tasks_blocked()
             with pytest.raises(trio.BrokenResourceError):
                 await idle.request("GET", "/version")

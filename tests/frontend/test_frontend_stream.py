@@ -37,18 +37,18 @@ async def test_a_watch_message_is_one_chunk(serve, member: FakeMember) -> None:
         assert status == 200
         assert headers[b"content-type"] == b"application/json"
         assert headers[b"grpc-metadata-content-type"] == b"application/grpc"
-        assert [await exchange.receive_chunk() for _ in range(2)] == [CREATED_LINE] * 2
+        assert [await exchange.receive_some() for _ in range(2)] == [CREATED_LINE] * 2
         session = session_of(member)
         assert len(session.requests) == 2
         prev = m.KeyValue(key=b"a", value=b"0")
         event = put_event(b"a", b"1", prev)
         session.tell(WatchDelivery(0, 3, events=(event,)))
         session.tell(WatchDelivery(7, 3, events=(event, event), prev_kv=True, fragment=True))
-        first = json.loads(await exchange.receive_chunk())["result"]
+        first = json.loads(await exchange.receive_some())["result"]
         assert first["events"] == [
             {"kv": {"key": "YQ==", "create_revision": "3", "mod_revision": "3", "version": "1", "value": "MQ=="}}
         ]
-        second = json.loads(await exchange.receive_chunk())["result"]
+        second = json.loads(await exchange.receive_some())["result"]
         assert (second["watch_id"], second["fragment"], len(second["events"])) == ("7", True, 2)
         assert second["events"][0]["prev_kv"] == {"key": "YQ==", "value": "MA=="}
         assert isinstance(event.encoded, bytes)
@@ -65,10 +65,10 @@ async def test_the_end_of_the_requests_does_not_end_a_watch(
 ) -> None:
     async with serve() as server, server.client().stream("POST", "/v3/watch", body=CREATE) as exchange:
         assert (await exchange.receive_head())[0] == 200
-        assert await exchange.receive_chunk() == CREATED_LINE
+        assert await exchange.receive_some() == CREATED_LINE
         await trio.sleep(1000)
         session_of(member).tell(WatchDelivery(0, 3, canceled=True))
-        assert json.loads(await exchange.receive_chunk())["result"]["canceled"] is True
+        assert json.loads(await exchange.receive_some())["result"]["canceled"] is True
 
 
 async def test_a_client_that_leaves_ends_its_watch_at_once(serve, member: FakeMember) -> None:
@@ -98,10 +98,10 @@ async def test_an_error_before_the_first_message_has_its_own_status(serve, membe
 async def test_an_error_later_is_the_last_chunk(serve, member: FakeMember) -> None:
     async with serve() as server, server.client().stream("POST", "/v3/watch", body=CREATE) as exchange:
         assert (await exchange.receive_head())[0] == 200
-        await exchange.receive_chunk()
+        await exchange.receive_some()
         session_of(member).tell(ApiError.of(ErrorKind.NO_LEADER))
-        assert json.loads(await exchange.receive_chunk()) == NO_LEADER
-        assert await exchange.receive_chunk() == b""
+        assert json.loads(await exchange.receive_some()) == NO_LEADER
+        assert await exchange.receive_some() == b""
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ async def test_a_first_request_that_is_no_json(serve, path: str, status: int, co
 async def test_a_later_request_that_is_no_json_ends_the_reading_alone(serve, member: FakeMember) -> None:
     async with serve() as server, server.client().stream("POST", "/v3/watch", body=CREATE + b"{bad") as exchange:
         assert (await exchange.receive_head())[0] == 200
-        assert await exchange.receive_chunk() == CREATED_LINE
+        assert await exchange.receive_some() == CREATED_LINE
         session_of(member).tell(WatchDelivery(0, 3, canceled=True))
-        assert b"canceled" in await exchange.receive_chunk()
+        assert b"canceled" in await exchange.receive_some()
 
 
 async def test_keep_alives_are_answered_one_by_one_until_their_end(serve) -> None:
@@ -130,10 +130,10 @@ async def test_keep_alives_are_answered_one_by_one_until_their_end(serve) -> Non
         async with client.stream("POST", "/v3/lease/keepalive") as exchange:
             await exchange.send(b'{"ID":"7"}\n{"ID":8}')
             assert (await exchange.receive_head())[0] == 200
-            lines = [json.loads(await exchange.receive_chunk())["result"]["ID"] for _ in range(2)]
+            lines = [json.loads(await exchange.receive_some())["result"]["ID"] for _ in range(2)]
             assert lines == ["7", "8"]
             await exchange.end()
-            assert await exchange.receive_chunk() == b""
+            assert await exchange.receive_some() == b""
         assert client.reusable
         response = await client.request("POST", "/v3/lease/keepalive")
         assert (response.status, response.body) == (200, b"")
@@ -147,7 +147,7 @@ async def test_one_request_with_many_answers(serve) -> None:
         for body in (b"", b"{}", b"{} ignored"):
             async with client.stream("POST", "/v3/maintenance/snapshot", body=body) as exchange:
                 assert (await exchange.receive_head())[0] == 200
-                chunks = [await exchange.receive_chunk() for _ in range(3)]
+                chunks = [await exchange.receive_some() for _ in range(3)]
             assert chunks == [
                 b'{"result":{"remaining_bytes":"3","blob":"YWJj"}}\n',
                 b'{"result":{"blob":"ZGVm"}}\n',
@@ -166,17 +166,17 @@ async def test_the_deadline_of_a_stream(serve, autojump_clock: trio.testing.Mock
     fields = [(b"Grpc-Timeout", b"2S")]
     async with serve() as server, server.client().stream("POST", "/v3/watch", fields, CREATE) as exchange:
         assert (await exchange.receive_head())[0] == 200
-        assert await exchange.receive_chunk() == CREATED_LINE
-        last = json.loads(await exchange.receive_chunk())["error"]
+        assert await exchange.receive_some() == CREATED_LINE
+        last = json.loads(await exchange.receive_some())["error"]
         assert (last["grpc_code"], last["message"]) == (2, "context deadline exceeded")
-        assert await exchange.receive_chunk() == b""
+        assert await exchange.receive_some() == b""
 
 
 async def test_a_client_that_asks_and_does_not_read_is_read_from_no_more(serve, member: FakeMember) -> None:
     async with serve() as server, server.client().stream("POST", "/v3/watch") as exchange:
         await exchange.send(CREATE)
         await exchange.receive_head()
-        await exchange.receive_chunk()
+        await exchange.receive_some()
         session = session_of(member)
         session.takes_more = False
         await exchange.send(CREATE * 3)

@@ -22,7 +22,7 @@ from trioetcd.http11.messages import (
 
 _HEAD_BYTES_MAX: Final = 65_536
 _RESPONSE_BYTES_MAX: Final = 512 * 1024 * 1024
-"""Default bound of one response body or one chunk; etcd bounds its responses by 2 GiB."""
+"""Default bound of one response body; etcd bounds its responses by 2 GiB."""
 
 
 class ClientConnection:
@@ -76,7 +76,7 @@ class ClientConnection:
         """Send a request whose response is read piece by piece; leaving the block early gives the connection up.
 
         With `body=None` the request's body is chunked and open: `exchange.send` and `exchange.end` write it, also
-        while the response streams. `response_bytes_max` bounds a body read whole, and one chunk of a chunked one.
+        while the response streams. `response_bytes_max` bounds a body that is read whole.
         """
         assert self._reusable, "this connection cannot carry another request: open a new one"
         self._reusable = False
@@ -111,7 +111,6 @@ class ClientExchange:
         self._stream = stream
         self._h11 = connection
         self._bytes_max = response_bytes_max
-        self._chunked = False
 
     async def send_head(self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes | None) -> None:
         """Send the request line, the header fields and, when it is given, the body, all in one piece."""
@@ -138,21 +137,9 @@ class ClientExchange:
         while True:
             event = await self._next_event()
             if isinstance(event, h11.Response):
-                headers = join_headers(list(event.headers))
-                self._chunked = b"transfer-encoding" in headers
-                return event.status_code, headers
+                return event.status_code, join_headers(list(event.headers))
             if not isinstance(event, h11.InformationalResponse):
                 raise BadResponse(f"the server sent {type(event).__name__} where the head of a response was expected")
-
-    async def receive_chunk(self) -> bytes:
-        """Wait for the next piece of the response; empty at its end.
-
-        Of a chunked response this is exactly one chunk, as the server sent it; of another what arrived at once.
-        """
-        if self._chunked:
-            return await self._collect(to_chunk_end=True)
-        event = await self._next_data()
-        return b"" if event is None else bytes(event.data)
 
     async def receive_some(self) -> bytes:
         """Wait for what comes next of the response, whatever its chunks; empty at its end.
@@ -164,10 +151,6 @@ class ClientExchange:
 
     async def receive_body(self) -> bytes:
         """Wait for the rest of the response."""
-        return await self._collect(to_chunk_end=False)
-
-    async def _collect(self, *, to_chunk_end: bool) -> bytes:
-        # h11 loses `chunk_start` when a chunk's data comes later than its size, so `chunk_end` alone is looked at.
         parts: list[bytes] = []
         size = 0
         while (event := await self._next_data()) is not None:
@@ -175,8 +158,6 @@ class ClientExchange:
             size += len(event.data)
             if size > self._bytes_max:
                 raise BadResponse(f"a response has more than the {self._bytes_max} bytes that are taken here")
-            if to_chunk_end and event.chunk_end:
-                break
         return b"".join(parts)
 
     async def _next_data(self) -> h11.Data | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
@@ -15,14 +15,6 @@ _RECEIVE_BYTES = 65_536
 _PROBE_SECONDS: Final = 15
 _GATHERED_BYTES_MAX: Final = 16 << 10
 """What is larger is sent at once: its client is awake for long enough."""
-
-
-class SendsAtOnce(Protocol):
-    """A stream that can be asked to send what the network takes now, without a wait."""
-
-    def send_nowait(self, data: bytes) -> int:
-        """Hand over as many bytes as fit, and return their number."""
-        ...
 
 
 class LeanSocketStream(trio.abc.HalfCloseableStream):

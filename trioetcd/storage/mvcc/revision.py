@@ -15,7 +15,6 @@ from typing import Final
 from trioetcd.storage.schema import REVISION_PREFIX
 
 MAIN_SHIFT: Final = 32
-SUB_MAX: Final = 2**31 - 1
 TOMBSTONE: Final = 1
 NO_REVISION: Final = 0
 _SUB_MASK: Final = 2**32 - 1
