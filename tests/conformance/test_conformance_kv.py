@@ -15,6 +15,7 @@ from tests.conformance.cases import (
     compact,
     delete,
     get,
+    op_put,
     put,
     put_body,
     txn,
@@ -209,6 +210,20 @@ def test_many_keys_in_one_answer(check: Callable[[Case], None]) -> None:
             "200 keys", *fill, get("many", "mano"), get("many", "mano", limit=150), delete("many", "mano", prev_kv=True)
         )
     )
+
+
+@pytest.mark.parametrize("count", [8, 14, 45])
+def test_equals_in_a_sort(check: Callable[[Case], None], count: int) -> None:
+    """Go's sort is not stable: which of the equals comes first is decided by its algorithm, and by how many there are."""
+    fill = [txn(success=tuple(op_put(f"s{number:02d}", "abc"[number % 3]) for number in range(count)))]
+    again = [put(f"s{number:02d}", "b") for number in range(0, count, 4)]
+    asked = [
+        get("s", "t", sort_target=target, sort_order=order, limit=limit, keys_only=True)
+        for target in ("VERSION", "CREATE", "MOD", "VALUE")
+        for order in ("NONE", "ASCEND", "DESCEND")
+        for limit in (0, 5)
+    ]
+    check(case(f"{count} keys", *fill, *again, *asked, delete("s", "t")))
 
 
 def test_put_body_is_what_is_sent() -> None:

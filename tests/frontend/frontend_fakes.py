@@ -132,7 +132,7 @@ class FakeMember:
     read_error: ApiError | None = None
 
     def version(self) -> VersionInfo:
-        return VersionInfo("3.5.33", "3.5.0", "0.1.0")
+        return VersionInfo("3.5.33", "3.5.0")
 
     def active_alarms(self) -> tuple[str, ...]:
         return self.alarms

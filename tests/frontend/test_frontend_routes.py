@@ -82,7 +82,7 @@ async def test_version(serve) -> None:
     async with serve() as server:
         response = await server.client().request("GET", "/version")
     assert response.headers[b"content-type"] == b"application/json"
-    assert json.loads(response.body) == {"etcdserver": "3.5.33", "etcdcluster": "3.5.0", "trioetcd": "0.1.0"}
+    assert json.loads(response.body) == {"etcdserver": "3.5.33", "etcdcluster": "3.5.0"}
 
 
 async def test_debug_vars(serve, member: FakeMember) -> None:

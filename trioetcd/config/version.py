@@ -14,11 +14,10 @@ MIN_CLUSTER_VERSION: Final = "3.0.0"
 
 
 class VersionInfo(NamedTuple):
-    """What `/version` tells: the etcd that this behaves as, the version the cluster agreed on, and our own.
+    """What `/version` tells: the etcd that this behaves as, and the version that the cluster agreed on.
 
     `etcdcluster` is `not_decided` until the cluster has agreed.
     """
 
     etcdserver: str
     etcdcluster: str
-    trioetcd: str

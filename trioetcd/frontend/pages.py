@@ -50,7 +50,7 @@ class HealthHandler:
 
 
 def version_body(member: FrontendMember) -> bytes:
-    """The JSON of `/version`: plain X.Y.Z of etcd, which clients turn features on by; our own version beside it."""
+    """The JSON of `/version`: plain X.Y.Z of etcd, which clients turn features on by."""
     return json.dumps(member.version()._asdict(), separators=(",", ":")).encode()
 
 

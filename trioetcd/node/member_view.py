@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from trioetcd import __version__
 from trioetcd.api import messages as m
 from trioetcd.config.version import SERVER_VERSION, VersionInfo
 from trioetcd.node import task_tree
@@ -30,7 +29,7 @@ class MemberView:
     def version(self) -> VersionInfo:
         """VersionInfo of this program and of the cluster."""
         agreed = self.parts.machine.members.cluster_version
-        return VersionInfo(etcdserver=SERVER_VERSION, etcdcluster=agreed or "not_decided", trioetcd=__version__)
+        return VersionInfo(etcdserver=SERVER_VERSION, etcdcluster=agreed or "not_decided")
 
     def active_alarms(self) -> Sequence[str]:
         """The names of the alarms that stand anywhere in the cluster."""

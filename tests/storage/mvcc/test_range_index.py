@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trioetcd.storage.mvcc import range_index
-from trioetcd.storage.mvcc.go_sort import go_sorted
 from trioetcd.storage.mvcc.range_index import RangeIndex
 
 points = st.sampled_from([b"", b"a", b"b", b"c"])
@@ -54,13 +53,6 @@ def test_is_rebuilt_as_ranges_come_and_go() -> None:
             index.remove(b"%04d" % number, b"%04d" % (number + 2), number)
     assert list(index.find(b"0100")) == [100]
     assert len(index._nodes) < count  # the privates say that what is gone was swept
-
-
-def test_equals_stand_as_in_etcd_up_to_twelve() -> None:
-    # Seen on etcd 3.5.1: seven keys, of which 0, 3 and 6 have a lower value.
-    items = [(number, 0 if number % 3 == 0 else 1) for number in range(7)]
-    assert [one[0] for one in go_sorted(items, key=lambda one: one[1], descending=False)] == [0, 3, 6, 1, 2, 4, 5]
-    assert [one[0] for one in go_sorted(items, key=lambda one: one[1], descending=True)] == [1, 2, 4, 5, 0, 3, 6]
 
 
 def test_a_range_that_comes_back_is_found_once() -> None:
