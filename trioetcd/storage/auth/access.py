@@ -5,7 +5,8 @@ depth of a transaction, on ranges as the client gave them. What has no row is re
 
     USER_EMPTY          nobody asks
     AUTH_OLD_REVISION   users or roles have changed since the token was looked at: the client authenticates again
-    PERMISSION_DENIED   the user is gone, or may not
+    PERMISSION_DENIED   the user may not, or is gone
+    USER_NOT_FOUND      the user is gone, and it is about administration
 
 Requests of administration are not refused for an old revision, as in etcd. Where etcd 3.5.1 does not look (nested
 transactions, prev_kv and leases of puts in transactions, leases, compaction, alarms), the rule is that of the releases
@@ -15,12 +16,13 @@ which closed the hole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.storage import internal_ops
-from trioetcd.storage.auth.key_ranges import FROM_KEY
+from trioetcd.storage.auth.key_ranges import FROM_KEY, KeyRanges, Permitted
 from trioetcd.storage.auth.records import User
 from trioetcd.storage.auth.state import AuthState
 from trioetcd.storage.leases import Leases
@@ -37,6 +39,10 @@ NOBODY: Final = AuthInfo("", 0)
 
 _POINT: Final = b""
 """The range end of one key."""
+
+_Side = Callable[[Permitted], KeyRanges]
+_readable: Final[_Side] = attrgetter("readable")
+_writable: Final[_Side] = attrgetter("writable")
 
 
 class Access:
@@ -57,50 +63,57 @@ class Access:
 
     def root(self, info: AuthInfo) -> None:
         """Refuse all but users with the root role."""
-        if not self.known_user(info).is_root:
+        if not self._user(info, ErrorKind.USER_NOT_FOUND).is_root:
             raise ApiError.of(ErrorKind.PERMISSION_DENIED)
 
-    def known_user(self, info: AuthInfo) -> User:
+    def user(self, info: AuthInfo) -> None:
         """Refuse nobody, and users that are gone."""
+        self._user(info, ErrorKind.PERMISSION_DENIED)
+
+    def _user(self, info: AuthInfo, when_gone: ErrorKind) -> User:
         if not info.username:
             raise ApiError.of(ErrorKind.USER_EMPTY)
         user = self._state.users.get(info.username)
         if user is None:
-            raise ApiError.of(ErrorKind.PERMISSION_DENIED)
+            raise ApiError.of(when_gone)
         return user
 
     def read(self, info: AuthInfo, key: bytes, range_end: bytes = _POINT) -> None:
         """Refuse who may not read all of a range."""
-        user = self._current_user(info)
-        if not user.is_root and not self._state.permitted(user).readable.covers(key, range_end):
-            raise ApiError.of(ErrorKind.PERMISSION_DENIED)
+        self._within(self._allowed(info, _readable), key, range_end)
 
     def write(self, info: AuthInfo, key: bytes, range_end: bytes = _POINT) -> None:
         """Refuse who may not write all of a range."""
-        user = self._current_user(info)
-        if not user.is_root and not self._state.permitted(user).writable.covers(key, range_end):
-            raise ApiError.of(ErrorKind.PERMISSION_DENIED)
+        self._within(self._allowed(info, _writable), key, range_end)
 
-    def _current_user(self, info: AuthInfo) -> User:
+    def read_lease(self, info: AuthInfo, lease_id: int) -> None:
+        """Refuse who may not read every key that hangs on a lease. One that is not there has none."""
+        self._lease_within(lease_id, info, _readable)
+
+    def write_lease(self, info: AuthInfo, lease_id: int) -> None:
+        """Refuse who may not write every key that hangs on a lease, since they all end with it."""
+        self._lease_within(lease_id, info, _writable)
+
+    def _allowed(self, info: AuthInfo, side: _Side) -> KeyRanges | None:
+        """The keys that one side of the permissions is about; None for all keys."""
         if not info.revision:
             raise ApiError.of(ErrorKind.USER_EMPTY)
         if info.revision < self._state.revision:
             raise ApiError.of(ErrorKind.AUTH_OLD_REVISION)
-        return self.known_user(info)
+        user = self._user(info, ErrorKind.PERMISSION_DENIED)
+        return None if user.is_root else side(self._state.permitted(user))
 
-    def read_lease(self, info: AuthInfo, lease_id: int) -> None:
-        """Refuse who may not read every key that hangs on a lease. One that is not there has none."""
-        for key in self._keys_of(lease_id):
-            self.read(info, key)
-
-    def write_lease(self, info: AuthInfo, lease_id: int) -> None:
-        """Refuse who may not write every key that hangs on a lease, since they all end with it."""
-        for key in self._keys_of(lease_id):
-            self.write(info, key)
-
-    def _keys_of(self, lease_id: int) -> Iterable[bytes]:
+    def _lease_within(self, lease_id: int, info: AuthInfo, side: _Side) -> None:
         lease = self._leases.find(lease_id)
-        return () if lease is None else lease.keys
+        if lease is not None and lease.keys:
+            allowed = self._allowed(info, side)
+            for key in lease.keys:
+                self._within(allowed, key, _POINT)
+
+    @staticmethod
+    def _within(allowed: KeyRanges | None, key: bytes, range_end: bytes) -> None:
+        if allowed is not None and not allowed.covers(key, range_end):
+            raise ApiError.of(ErrorKind.PERMISSION_DENIED)
 
     def all_leases(self) -> Iterable[int]:
         """The IDs of all leases."""
@@ -163,24 +176,24 @@ def _watch(access: Access, info: AuthInfo, request: m.WatchCreateRequest) -> Non
 
 
 def _lease_revoke(access: Access, info: AuthInfo, request: m.LeaseRevokeRequest) -> None:
-    access.known_user(info)
+    access.user(info)
     access.write_lease(info, request.ID)
 
 
 def _lease_keep_alive(access: Access, info: AuthInfo, request: m.LeaseKeepAliveRequest) -> None:
-    access.known_user(info)
+    access.user(info)
     access.write_lease(info, request.ID)
 
 
 def _lease_time_to_live(access: Access, info: AuthInfo, request: m.LeaseTimeToLiveRequest) -> None:
     """The time that is left is anybody's with a token; the keys are for those who may read them."""
-    access.known_user(info)
+    access.user(info)
     if request.keys:
         access.read_lease(info, request.ID)
 
 
 def _lease_leases(access: Access, info: AuthInfo, _: m.LeaseLeasesRequest) -> None:
-    access.known_user(info)
+    access.user(info)
     for lease_id in access.all_leases():
         access.read_lease(info, lease_id)
 
@@ -190,7 +203,7 @@ def _lease_leases(access: Access, info: AuthInfo, _: m.LeaseLeasesRequest) -> No
 
 def _alarm(access: Access, info: AuthInfo, request: m.AlarmRequest) -> None:
     if request.action == m.AlarmAction.GET:
-        access.known_user(info)
+        access.user(info)
     else:
         access.root(info)
 
@@ -212,7 +225,7 @@ def _root(access: Access, info: AuthInfo, _: object) -> None:
 
 
 def _any_user(access: Access, info: AuthInfo, _: object) -> None:
-    access.known_user(info)
+    access.user(info)
 
 
 def _members_own(_access: Access, _info: AuthInfo, _op: object) -> None:

@@ -15,6 +15,7 @@ from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, Code, ErrorKind
 from trioetcd.storage.auth.records import ROOT_ROLE, ROOT_USER, Grant, Role, User
 from trioetcd.storage.auth.state import AuthState
+from trioetcd.storage.mvcc.go_sort import go_sorted
 
 NO_PASSWORD_USER: Final = (Code.UNKNOWN, "auth: authentication failed, password was given for no password user")
 """etcd has no code for it: it is on the wire as it stands here."""
@@ -180,9 +181,9 @@ def _role_delete(state: AuthState, _: TokenKeeper, request: m.AuthRoleDeleteRequ
 def _role_grant_permission(
     state: AuthState, _: TokenKeeper, request: m.AuthRoleGrantPermissionRequest
 ) -> m.AuthRoleGrantPermissionResponse:
-    """Grant a role something on a range; what it was granted on that very range is replaced.
+    """Grant a role something on a range.
 
-    etcd 3.5 takes a range that holds no key too (later ones refuse it): it stands in the list and permits nothing.
+    etcd 3.5.1 takes a range that holds no key too (later ones refuse it): it stands in the list and permits nothing.
     """
     if request.perm is None:
         raise ApiError.of(ErrorKind.PERMISSION_NOT_GIVEN)
@@ -194,9 +195,19 @@ def _role_grant_permission(
 
 
 def _with_grant(grants: tuple[Grant, ...], grant: Grant) -> tuple[Grant, ...]:
-    changed = [one for one in grants if one[1:] != grant[1:]]
-    changed.insert(bisect_left(changed, grant[1:], key=lambda one: one[1:]), grant)
-    return tuple(changed)
+    """The grants with one more, or with one in another's place.
+
+    Only the first grant of a key is looked at, and replaced if it is of the same range; what has the same key and
+    stands behind it stays, though it be of that very range. So it is in every etcd, and clients see the list.
+    """
+    first = bisect_left(grants, grant.key, key=_key)
+    if grants[first : first + 1] and grants[first][1:] == grant[1:]:
+        return (*grants[:first], grant, *grants[first + 1 :])
+    return tuple(go_sorted([*grants, grant], key=_key, descending=False))
+
+
+def _key(grant: Grant) -> bytes:
+    return grant.key
 
 
 def _role_revoke_permission(

@@ -7,22 +7,19 @@ proposes has the clock, the chance and the time that bcrypt takes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.storage.auth.access import NOBODY, Access, AuthInfo
 from trioetcd.storage.auth.changes import CHANGES, NO_PASSWORD_USER
-from trioetcd.storage.auth.records import ROOT_ROLE, User
+from trioetcd.storage.auth.records import User
 from trioetcd.storage.auth.state import AuthState
 from trioetcd.storage.engine import Reader
 from trioetcd.storage.internal_ops import TokenGranted
 from trioetcd.storage.leases import Leases
 from trioetcd.storage.requests import RaftRequest
 from trioetcd.storage.writes import PendingWrites
-
-_MAY_BE_THE_MEMBERS_OWN: Final = frozenset((m.CompactionRequest, m.AlarmRequest))
-"""Members compact and raise alarms in these requests too, then without a user. Services let nobody else do so."""
 
 
 class AuthStore:
@@ -76,9 +73,11 @@ class AuthStore:
         return m.AuthenticateResponse(token=token)
 
     def check_request(self, request: RaftRequest) -> None:
-        """Raise `ApiError` unless a request of the log may be applied. To be asked while auth is on."""
-        if request.username or request.auth_revision or type(request.op) not in _MAY_BE_THE_MEMBERS_OWN:
-            self._access.check(AuthInfo(request.username, request.auth_revision), request.op)
+        """Raise `ApiError` unless a request of the log may be applied. To be asked while auth is on.
+
+        What a member asks for itself is of a type of its own (`internal_ops`), and not a user's.
+        """
+        self._access.check(AuthInfo(request.username, request.auth_revision), request.op)
 
     # -- who may
 
@@ -98,7 +97,7 @@ class AuthStore:
     def check_user(self, info: AuthInfo | None) -> None:
         """Raise `ApiError` unless who asks is a user that is there; while auth is off, everybody is."""
         if self.enabled:
-            self._access.known_user(info or NOBODY)
+            self._access.user(info or NOBODY)
 
     # -- reads
 
@@ -139,14 +138,11 @@ class AuthStore:
     def role_get(self, name: str) -> m.AuthRoleGetResponse:
         """What a role is granted, in the order of keys. Raises ROLE_NOT_FOUND.
 
-        The root role, if it was added, shows what it stands for, whatever it was granted.
+        The root role is there only if it was added; that it may do everything does not show.
         """
         role = self._state.roles.get(name)
         if role is None:
             raise ApiError.of(ErrorKind.ROLE_NOT_FOUND)
-        if name == ROOT_ROLE:
-            everything = m.Permission(m.PermissionType.READWRITE, b"", b"\0")
-            return m.AuthRoleGetResponse(perm=[everything])
         return m.AuthRoleGetResponse(perm=[m.Permission(*grant) for grant in role.grants])
 
     def role_list(self) -> m.AuthRoleListResponse:
