@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -150,7 +151,67 @@ class Quiet:
         return [session.take(self.stream, self.seconds, ())]
 
 
-Step = Call | Raw | Open | Send | Finish | Take | Quiet
+@dataclass(frozen=True)
+class Ask:
+    """Send a unary request whose answer may be long in coming, under a name."""
+
+    name: str
+    call: Call
+
+    def run(self, session: Session) -> list[str]:
+        connection = session.asked[self.name] = Connection(session.server.address)
+        body = session.encode(self.call.body)
+        connection.send(encode_request(self.call.method, self.call.path, body, dict(self.call.headers)))
+        return []
+
+    @property
+    def path(self) -> str:
+        return self.call.path
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answer to what was asked; "no answer in time" when there is none."""
+
+    name: str
+    hide: tuple[str, ...] = ()
+    seconds: float = 8.0
+    unordered: tuple[str, ...] = ()
+    save: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, session: Session) -> list[str]:
+        session.asked[self.name].set_deadline(self.seconds)
+        return session.observe(session.asked[self.name].read_answer(), self)
+
+
+@dataclass(frozen=True)
+class HangUp:
+    """Close the connection on which something was asked, without waiting for the answer."""
+
+    name: str
+
+    def run(self, session: Session) -> list[str]:
+        session.asked.pop(self.name).close()
+        return []
+
+
+@dataclass(frozen=True)
+class Until:
+    """Repeat a call until its body contains a text: for what a server does in its own time."""
+
+    call: Call
+    contains: str
+    seconds: float = 8.0
+
+    def run(self, session: Session) -> list[str]:
+        give_up = time.monotonic() + self.seconds
+        while not any(self.contains in line for line in self.call.run(session)):
+            assert time.monotonic() < give_up, f"{session.server.kind}: {self.call} never contained {self.contains}"
+            time.sleep(0.01)
+        return []
+
+
+Step = Call | Raw | Open | Send | Finish | Take | Quiet | Ask | Answered | HangUp | Until
 
 
 @dataclass(frozen=True)
@@ -163,7 +224,7 @@ class Case:
     @property
     def paths(self) -> set[str]:
         """The paths that the case needs; they decide whether it is about an RPC that is not built yet."""
-        return {step.path for step in self.steps if isinstance(step, Call | Open)}
+        return {step.path for step in self.steps if isinstance(step, Call | Open | Ask)}
 
 
 class Session:
@@ -174,6 +235,7 @@ class Session:
         self.transport = transport
         self.saved: dict[str, str] = {"REV": "1"}
         self.streams: dict[str, BodyStream | WebSocketStream] = {}
+        self.asked: dict[str, Connection] = {}
 
     def encode(self, value: Any) -> bytes:
         """A body or message as bytes, with `$NAME` replaced."""
@@ -188,7 +250,7 @@ class Session:
             return match[0]
         return saved.encode() if match[2] is None else b"%d" % (int(saved) + int(match[2]))
 
-    def observe(self, answer: Answer, step: Call | Raw) -> list[str]:
+    def observe(self, answer: Answer, step: Call | Raw | Answered) -> list[str]:
         """Note what later steps need; the answer as comparable lines."""
         self.note(answer.body)
         for name, path in step.save.items():
@@ -225,9 +287,10 @@ class Session:
 
     def close(self) -> None:
         """Close what is open."""
-        for stream in self.streams.values():
+        for stream in (*self.streams.values(), *self.asked.values()):
             stream.close()
         self.streams.clear()
+        self.asked.clear()
 
 
 # ---- short forms for the tables

@@ -25,7 +25,7 @@ class Deliberate:
 ON_PURPOSE: dict[str, str] = {
     "request with a future watch": "a client would resume from there, before its start; etcd 3.6.2 holds it back too "
     "(its issues 19487 and 20221)",
-    "elected without its lease": "etcd reports an election won by a candidate whose key is gone; a lock it refuses then",
+    "elected without its lease": "etcd tells a candidate whose key is gone that it was elected; a lock it refuses then",
     "text instead of a message": "ours refuses a JSON string at its end; Go waits for the byte after it",
     "POST /v3/kv/range:": "an empty verb after a colon is no part of the API; grpc-gateway happens to drop it",
     "an asterisk": "Go answers OPTIONS * before any handler; ours says CORS there too",

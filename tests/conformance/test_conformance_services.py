@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conformance.cases import Call, Case, Finish, Open, Take, b64, case, compact, delete, get, op_put, put, txn
+from tests.conformance.cases import Call, Case, b64, case, compact, delete, get, op_put, put, txn
 from tests.conformance.conftest import PairKeeper
 from tests.conformance.pair import subject_kind
 from tests.conformance.scope import NOT_BUILT, check_or_refused, check_refused
@@ -113,36 +113,6 @@ CLUSTER = (
     ),
 )  # fmt: skip
 
-LOCKS = (
-    case("lock and unlock", Call("/v3/lock/lock", {"name": b64("l"), "lease": 99}), Call("/v3/lock/lock", {"name": b64("l"), "lease": 99}), Call("/v3/lock/unlock", {"key": b64("l/63")}), Call("/v3/lock/unlock", {"key": b64("l/63")})),
-    case("unlock of nothing", Call("/v3/lock/unlock", {})),
-    case("lock without a name", Call("/v3/lock/lock", {"lease": 99})),
-    case("lock with an unknown lease", Call("/v3/lock/lock", {"name": b64("x"), "lease": 7})),
-    case("lock with its own lease", Call("/v3/lock/lock", {"name": b64("x")}, hide=("key",))),
-)  # fmt: skip
-
-LEADER = {"name": b64("el"), "key": b64("el/63"), "rev": "$CREATED", "lease": 99}
-ELECTIONS = (
-    case("leader of none", Call("/v3/election/leader", {"name": b64("none")})),
-    case("leader of no name", Call("/v3/election/leader", {})),
-    case(
-        "a term of office",
-        Call("/v3/election/campaign", {"name": b64("el"), "lease": 99, "value": b64("v1")}, save={"CREATED": "leader.rev"}),
-        Call("/v3/election/leader", {"name": b64("el")}),
-        Open(({"name": b64("el")},), path="/v3/election/observe"),
-        Finish(),
-        Take(),
-        Call("/v3/election/proclaim", {"leader": LEADER, "value": b64("v2")}),
-        Take(),
-        Call("/v3/election/proclaim", {"leader": {**LEADER, "rev": 1}, "value": b64("v3")}),
-        Call("/v3/election/resign", {"leader": LEADER}),
-        Call("/v3/election/resign", {"leader": LEADER}),
-    ),
-    case("proclaim without a leader", Call("/v3/election/proclaim", {"value": b64("v")})),
-    case("resign without a leader", Call("/v3/election/resign", {})),
-    case("campaign with an unknown lease", Call("/v3/election/campaign", {"name": b64("el"), "lease": 7})),
-)  # fmt: skip
-
 PERMISSION = {"permType": "READWRITE", "key": b64("foo")}
 AUTH = (
     case("status", auth("status")),
@@ -156,7 +126,7 @@ AUTH = (
     case("enabled", auth("enable"), auth("status"), get("foo"), put("foo"), delete("foo"), txn(), auth("user/list"), auth("authenticate", name="root", password="no"), auth("authenticate", name="nobody", password="no"), Call("/v3/auth/authenticate", {"name": "alice", "password": "apw2"}, hide=("token",), save={"TOKEN": "token"}), Call("/health", None, "GET")),
 )  # fmt: skip
 
-LATER = (*MAINTENANCE, *CLUSTER, *LOCKS, *ELECTIONS, *AUTH)
+LATER = (*MAINTENANCE, *CLUSTER, *AUTH)
 
 
 @pytest.mark.parametrize("case", BUILT, ids=lambda case: case.name)
