@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from random import Random
+from pathlib import Path
+from random import Random, SystemRandom
 from typing import Final
 
 import trio
@@ -38,8 +39,10 @@ def production_environment(config: MemberConfig, *, log: Logger) -> Environment:
         network=TcpNetwork(),
         dialer=TcpDialer(),
         random=Random(),  # noqa: S311 # spreads elections and IDs; no secret comes of it
+        secrets=SystemRandom(),
         wall_seconds=time.time,
         stopwatch=time.perf_counter,
         run_blocking=run_blocking,
+        read_file=Path.read_bytes,
         log=log,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Protocol
 
@@ -45,11 +46,15 @@ class Environment:
     network: Network
     dialer: Dialer
     random: Random
+    secrets: Random
+    """Chance that nobody can foresee: for tokens, and what hashes of passwords are salted with."""
     wall_seconds: Callable[[], float]
-    """The time of day: for request IDs and the clocks of peers, never for a decision."""
+    """The time of day: for request IDs, the clocks of peers, the end of signed tokens; never for replicated state."""
     stopwatch: Callable[[], float]
     """A fine clock to measure durations with; may be called in any thread."""
     run_blocking: Callable[[Callable[[], None]], Awaitable[None]]
+    read_file: Callable[[Path], bytes]
+    """A small file of the operator's, such as a key; raises `OSError`."""
     log: Logger
     wal_segment_bytes: int = SEGMENT_BYTES
     """The size of a segment of a new log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -236,9 +237,11 @@ class MemoryMember:
             network=_Listening(self._network.host(self.name)),
             dialer=self._network.host(self.name),
             random=self._random,
+            secrets=self._random,
             wall_seconds=_wall_seconds,
             stopwatch=self._stopwatch,
             run_blocking=self._run_blocking,
+            read_file=Path.read_bytes,
             log=self._log,
             wal_segment_bytes=self._wal_segment_bytes,
         )
