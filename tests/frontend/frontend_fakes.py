@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,10 @@ class FakeWatch:
 
 class FakeLease:
     """Keeps alive whatever it is asked to."""
+
+    @contextmanager
+    def following(self, context: CallContext, end: Callable[[], None]) -> Iterator[None]:
+        yield
 
     async def lease_keep_alive(
         self, request: m.LeaseKeepAliveRequest, context: CallContext

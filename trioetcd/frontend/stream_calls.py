@@ -8,11 +8,12 @@ Snapshot, Observe  one request; an async iterator of responses becomes lines
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, asynccontextmanager
 from typing import Any, Final, Protocol
 
 import trio
 
+from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.api.json_codec import encode, encode_stream_result
 from trioetcd.api.services import Rpc
 from trioetcd.frontend.member import Services
@@ -42,6 +43,7 @@ class Call(Protocol):
 
 
 OpenCall = Callable[[CallContext], AbstractAsyncContextManager[Call]]
+_Following = Callable[[CallContext, Callable[[], None]], AbstractContextManager[None]]
 _AnswerMethod = Callable[[Any, CallContext], Awaitable[object]]
 _ManyAnswersMethod = Callable[[Any, CallContext], AsyncGenerator[object, None]]
 
@@ -55,7 +57,9 @@ def find_call(rpc: Rpc, services: Services) -> OpenCall | None:
     method = getattr(service, method_name(rpc), None)
     if method is None:
         return None
-    return _answer_opener(method) if rpc.client_streaming else _many_answers_opener(method)
+    if not rpc.client_streaming:
+        return _many_answers_opener(method)
+    return _answer_opener(method, service.following)  # type: ignore[attr-defined] # who answers one has it
 
 
 def _watch_opener(open_session: Callable[[CallContext], AbstractAsyncContextManager[WatchSession]]) -> OpenCall:
@@ -88,10 +92,12 @@ class _WatchCall:
         return watch_line(message)
 
 
-def _answer_opener(method: _AnswerMethod) -> OpenCall:
+def _answer_opener(method: _AnswerMethod, following: _Following) -> OpenCall:
     @asynccontextmanager
     async def open_call(context: CallContext) -> AsyncIterator[Call]:
-        yield _AnswerCall(method, context)
+        call = _AnswerCall(method, context)
+        with following(context, call.end_leaderless):
+            yield call
 
     return open_call
 
@@ -101,6 +107,8 @@ class _AnswerCall:
         self._method = method
         self._context = context
         self._sender, self._receiver = trio.open_memory_channel[Any](_REQUESTS_AHEAD_MAX)
+        self._waiting = trio.CancelScope()
+        self._is_leaderless = False
 
     async def handle(self, request: Any) -> None:
         await self._sender.send(request)
@@ -108,7 +116,18 @@ class _AnswerCall:
     def finish_requests(self) -> None:
         self._sender.close()
 
+    def end_leaderless(self) -> None:
+        """The stream asked for a leader, and there is none."""
+        self._is_leaderless = True
+        self._waiting.cancel()
+
     async def next_line(self) -> bytes | None:
+        if not self._is_leaderless:
+            with trio.CancelScope() as self._waiting:
+                return await self._answer_next()
+        raise ApiError.of(ErrorKind.NO_LEADER)
+
+    async def _answer_next(self) -> bytes | None:
         try:
             request = await self._receiver.receive()
         except trio.EndOfChannel:

@@ -80,6 +80,7 @@ def make_services(
         lessor=parts.lessor,
         primary=parts.lease_primary,
         forwarder=lease_forwarder,
+        leaderless=parts.leaderless,
     )
     lines = Lines(kv=kv, watch=watch, lease=lease)
     return Services(

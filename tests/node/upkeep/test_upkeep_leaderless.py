@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
+from trioetcd.http11 import ClientConnection
 from trioetcd.node.leadership import Leadership
 from trioetcd.node.service.context import ANYONE
 from trioetcd.node.upkeep.leaderless import LeaderlessStreams
@@ -72,6 +73,27 @@ async def test_a_watch_of_a_member_that_is_cut_off(autojump_clock: MockClock) ->
             with trio.move_on_after(60) as scope:
                 await content.receive()
             assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_a_keep_alive_stream_of_a_member_that_is_cut_off(autojump_clock: MockClock, asks: bool) -> None:
+    async with MemoryCluster(3) as cluster:
+        leader = await cluster.wait_leader()
+        await leader.client.call(m.LeaseGrantRequest(ID=7, TTL=1000))
+        follower = next(member for member in cluster.members if member is not leader)
+        stream = await cluster.network.host("client").dial(follower.client_url)
+        connection = ClientConnection(stream, host="etcd")
+        headers = [(b"Grpc-Metadata-hasleader", b"true")] if asks else []
+        async with connection.stream("POST", "/v3/lease/keepalive", headers) as exchange:
+            await exchange.send(b'{"ID":7}')
+            assert (await exchange.receive_head())[0] == 200
+            assert b'"TTL":"1000"' in await exchange.receive_some()
+            await _isolated_follower(cluster)
+            told = b""
+            with trio.move_on_after(6 * ELECTION_SECONDS):
+                told = await exchange.receive_some()
+            assert (b"etcdserver: no leader" in told) is asks
+        await connection.aclose()
 
 
 async def test_the_library_goes_on_at_a_member_that_has_a_leader(autojump_clock: MockClock) -> None:

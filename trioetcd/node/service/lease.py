@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from typing import cast
 
@@ -15,6 +17,7 @@ from trioetcd.node.protocols import LeaseForwarder
 from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.gate import Gate
 from trioetcd.node.service.headers import Headers
+from trioetcd.node.upkeep.leaderless import LeaderlessStreams
 from trioetcd.storage.requests import RaftRequest
 
 
@@ -34,6 +37,7 @@ class LeaseService:
         lessor: Lessor,
         primary: LeasePrimary,
         forwarder: LeaseForwarder,
+        leaderless: LeaderlessStreams,
     ) -> None:
         self._proposals = proposals
         self._headers = headers
@@ -45,6 +49,7 @@ class LeaseService:
         self._lessor = lessor
         self._primary = primary
         self._forwarder = forwarder
+        self._leaderless = leaderless
 
     async def lease_grant(self, request: m.LeaseGrantRequest, context: CallContext) -> m.LeaseGrantResponse:
         """Grant a lease; ID 0 lets the member choose one. A time to live below the minimum is raised to it."""
@@ -79,6 +84,10 @@ class LeaseService:
             lambda leader: self._forwarder.keep_alive(leader, request.ID),
         )
         return m.LeaseKeepAliveResponse(header=header, ID=request.ID, TTL=ttl)
+
+    def following(self, context: CallContext, end: Callable[[], None]) -> AbstractContextManager[None]:
+        """Have `end` called, within the block of a keep-alive stream that asked for a leader, once it has to end."""
+        return self._leaderless.following(end) if context.require_leader else nullcontext()
 
     async def lease_time_to_live(
         self, request: m.LeaseTimeToLiveRequest, context: CallContext
