@@ -13,6 +13,7 @@ import click
 
 from trioetcd import __version__
 from trioetcd.cli.serve import serve
+from trioetcd.cli.utl import utl
 from trioetcd.config.version import API_VERSION, SERVER_VERSION
 
 
@@ -50,3 +51,4 @@ def version() -> None:
 
 
 main.add_command(serve)
+main.add_command(utl)

@@ -138,6 +138,12 @@ def initial_members(config: MemberConfig) -> list[Member]:
     return sorted(members, key=lambda member: member.id)
 
 
+def encode_identity(member_id: int, cluster_id: int) -> bytes:
+    """What a log holds of whose it is."""
+    packed: bytes = msgpack.packb((member_id, cluster_id))
+    return packed
+
+
 def _make_engine(config: MemberConfig, environment: Environment, stack: ExitStack) -> Engine:
     """An empty engine, for a member that has no log yet. One with a state in it is not ours to throw away."""
     if config.initial_cluster_state == "existing":
@@ -162,7 +168,7 @@ def _make_log(
 ) -> tuple[WriteAheadLog, WalContents, SnapshotMetadata]:
     own = own_member(config, members)
     cluster_id = compute_cluster_id([one.id for one in members])
-    metadata: bytes = msgpack.packb((own.id, cluster_id))
+    metadata = encode_identity(own.id, cluster_id)
     wal = WriteAheadLog.create(
         fs=environment.filesystem,
         directory=config.wal_directory,

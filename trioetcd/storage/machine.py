@@ -284,6 +284,20 @@ class StateMachine:
         """Make everything applied so far durable, with its position: log up to there may then be released."""
         self._flush(sync=True)
 
+    def regroup(self, members: Sequence[Member]) -> AppliedPosition:
+        """Give the state to the members of a new cluster, durably; return the position that it stands for.
+
+        What clients know of stays: keys with their revisions, leases, alarms, users. The position stays as well, under
+        the new configuration: so a new member without this state, or with an older one, is sent what it lacks instead
+        of being taken for one that has it.
+        """
+        self.members.replace(members)
+        self.downgrade.end()
+        self.applied = self.applied._replace(conf_state=ConfState(tuple(sorted(one.id for one in members))))
+        self._conf_state_bytes = msgpack.packb(self.applied.conf_state)
+        self.durable_barrier()
+        return self.applied
+
     def view(self) -> tuple[AppliedPosition, View]:
         """The state as it is now, to be sent to another member; the caller closes the view."""
         return self.applied, self._engine.view()

@@ -218,6 +218,19 @@ class Membership:
         else:
             self._store(before._replace(peer_urls=context.member.peer_urls))
 
+    def replace(self, members: Iterable[Member]) -> None:
+        """Begin anew with other members, as if there had been no others: the state is given to a new cluster."""
+        for member_id in self._members:
+            self._writes.delete(id_key(MEMBER_PREFIX, member_id))
+        for member_id in self._removed:
+            self._writes.delete(id_key(REMOVED_MEMBER_PREFIX, member_id))
+        self._writes.delete(META_CLUSTER_VERSION)
+        self._writes.delete(META_MEMBERS_CHANGED)
+        self._members, self._removed = {}, set()
+        self.cluster_version, self.changed_at = None, 0
+        for member in members:
+            self._store(member)
+
     def set_attributes(self, member_id: int, name: str, client_urls: Sequence[str]) -> None:
         """A member says its name and where its clients may come; one that was removed meanwhile is passed over."""
         before = self._members.get(member_id)
