@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
+
+import trio
 
 from trioetcd.api.services import RPCS, Rpc
 from trioetcd.frontend.heads import TEXT, Cors, Head
+from trioetcd.frontend.limited import Handler, LimitedHandler
 from trioetcd.frontend.member import FrontendMember, Services
 from trioetcd.frontend.pages import get_pages, metrics_page
 from trioetcd.frontend.paths import BadPathError, clean_path, decode_path, location, redirect_body
@@ -17,19 +20,6 @@ from trioetcd.http11 import BadRequest, HeaderList, Request, ServerConnection
 from trioetcd.node.service.context import CallContext
 
 _HTML: Final[HeaderList] = ((b"Content-Type", b"text/html; charset=utf-8"),)
-
-
-class Handler(Protocol):
-    """What answers a request."""
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether it ends when the client wants, not by itself."""
-        ...
-
-    async def handle(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> None:
-        """Answer it whole."""
-        ...
 
 
 class Route(NamedTuple):
@@ -115,14 +105,23 @@ class Routes:
         return Fixed(self._cors, 301, fields, b"")
 
 
-def build_routes(*, member: FrontendMember, max_request_bytes: int, cors: Cors | None = None) -> Routes:
-    """The table of one member: its RPCs, and the pages beside them."""
+def build_routes(
+    *,
+    member: FrontendMember,
+    max_request_bytes: int,
+    concurrent_streams: int | None = None,
+    cors: Cors | None = None,
+) -> Routes:
+    """The table of one member: its RPCs, of which at most `concurrent_streams` run at once, and its pages."""
     cors = cors or Cors()
     rows = {path: Route(page, _GET, b"GET") for path, page in get_pages(member, cors).items()}
     rows["/metrics"] = Route(metrics_page(member, cors), _ANY)
     errors = ErrorHeads(cors)
+    running = None if concurrent_streams is None else trio.Semaphore(concurrent_streams)
     for rpc in RPCS:
         row = _rpc_route(rpc, member.services, cors, errors, max_request_bytes)
+        if running is not None:
+            row = row._replace(handler=LimitedHandler(row.handler, running=running))
         rows.update(dict.fromkeys(rpc.http_paths, row))
     return Routes(rows, cors=cors)
 
