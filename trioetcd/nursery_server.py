@@ -43,7 +43,8 @@ from trioetcd.peer.headers import PeerIdentity
 from trioetcd.peer.leases import LeaseForwarder
 from trioetcd.peer.listener import PeerListener
 from trioetcd.peer.measures import peer_metrics
-from trioetcd.peer.remote import bootstrapped_members
+from trioetcd.peer.promotion import PromotionForwarder
+from trioetcd.peer.remote import BOOTSTRAP_SECONDS, fetch_cluster
 from trioetcd.peer.transport import Transport
 
 GRACE_SECONDS: Final = 5.0
@@ -76,7 +77,8 @@ async def _refuse_second_bootstrap(config: MemberConfig, environment: Environmen
     members = initial_members(config)
     own = own_member(config, members)
     urls = [url for member in members if member.id != own.id for url in member.peer_urls]
-    if own.id in await bootstrapped_members(environment.dialer, urls):
+    cluster = await fetch_cluster(environment.dialer, urls, each_seconds=BOOTSTRAP_SECONDS)
+    if cluster is not None and any(one.id == own.id and one.client_urls for one in cluster.members):
         raise StartRefused(
             f"member {own.id:x} ({config.name}) has already been bootstrapped, but there is no write-ahead log in "
             f"{config.wal_directory}: restore its data directory, or remove the member and add it anew"
@@ -107,7 +109,9 @@ class _Tree:
             recovered=recovered,
             parts=self._parts,
             random=environment.random,
+            wall_clock=environment.wall_seconds,
             lease_forwarder=self._lease_forwarder,
+            promotion_forwarder=PromotionForwarder(transport=self._transport),
         )
         self._gateway.attach(
             driver=self._parts.driver,
@@ -115,6 +119,7 @@ class _Tree:
             membership=self._parts.membership,
             maintenance=self._services.maintenance,
             lease_primary=self._parts.lease_primary,
+            promotion=self._parts.promotion,
         )
         self._descriptors = DescriptorMonitor(log=environment.log)
         self._view = self._make_view(durations)

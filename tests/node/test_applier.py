@@ -37,6 +37,7 @@ def make_applier(machine: Machine) -> Applier:
         raw_node=SimpleNamespace(),  # type: ignore[arg-type]
         work=SimpleNamespace(),  # type: ignore[arg-type]
         proposals=SimpleNamespace(proposal_of=lambda _: Proposal(1, ())),  # type: ignore[arg-type]
+        reconfiguration=SimpleNamespace(),  # type: ignore[arg-type]
         snapshotter=SimpleNamespace(is_due=False),  # type: ignore[arg-type]
         membership=SimpleNamespace(),  # type: ignore[arg-type]
         wake_compactor=lambda: None,

@@ -12,6 +12,7 @@ import trio
 from structlog.testing import LogCapture
 
 from trioetcd.api import messages as m
+from trioetcd.api.errors import ApiError
 from trioetcd.node.leader_calls import NotPrimary
 from trioetcd.node.protocols import PeerInfo
 from trioetcd.peer.headers import PeerIdentity
@@ -20,6 +21,7 @@ from trioetcd.peer.protocols import Dialer
 from trioetcd.peer.transport import Transport
 from trioetcd.raft.types import Message, MessageType, Snapshot, SnapshotMetadata
 from trioetcd.storage.engine_transfer import TransferDamage
+from trioetcd.storage.members import Member
 from trioetcd.testing.network import MemoryNetwork
 
 CLUSTER_ID = 0xC1
@@ -78,6 +80,8 @@ class Handler:
     sinks: list[Sink] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
     leads: bool = True
+    listed: Sequence[Member] = ()
+    promotion_refusals: dict[int, ApiError] = field(default_factory=dict)
     leases: dict[int, int] = field(default_factory=dict)
     asked_together: list[int] = field(default_factory=list)
     state: Sequence[bytes] = (b"state " * 1000, b"more", b"end")
@@ -118,8 +122,16 @@ class Handler:
         self.sinks.append(Sink())
         return self.sinks[-1]
 
-    def members_json(self) -> bytes:
-        return b"[]\n"
+    def list_members(self) -> Sequence[Member]:
+        return self.listed
+
+    async def promote_member(self, member_id: int) -> tuple[Member, ...]:
+        await trio.lowlevel.checkpoint()
+        if not self.leads:
+            raise NotPrimary("another member leads")
+        if member_id in self.promotion_refusals:
+            raise self.promotion_refusals[member_id]
+        return (Member(member_id, "promoted", ("http://m:2380",)),)
 
     async def hash_kv(self, revision: int) -> m.HashKVResponse:
         await trio.lowlevel.checkpoint()

@@ -38,6 +38,7 @@ def member_config(settings: Settings) -> MemberConfig:
         initial_cluster=parse_initial_cluster(text("initial-cluster")),
         initial_cluster_token=text("initial-cluster-token"),
         initial_cluster_state=cast("ClusterState", text("initial-cluster-state")),
+        strict_reconfig_check=boolean(text("strict-reconfig-check")),
         heartbeat_interval_ms=integer(text("heartbeat-interval")),
         election_timeout_ms=integer(text("election-timeout")),
         initial_election_tick_advance=boolean(text("initial-election-tick-advance")),

@@ -78,6 +78,7 @@ CLUSTERING: Final = (
     Flag("initial-cluster", "", "All members at the start: NAME=URL,... The default is this member alone."),
     Flag("initial-cluster-state", "new", "new, or existing to join one.", choices=("new", "existing")),
     Flag("initial-cluster-token", "etcd-cluster", "Keeps clusters apart whose members have the same names and URLs."),
+    Flag("strict-reconfig-check", "true", "Refuse changes of the members that endanger the quorum.", Kind.BOOLEAN),
     Flag("advertise-client-urls", "http://localhost:2379", "Where clients reach this member.", Kind.URLS),
     Flag("pre-vote", "true", "Ask for votes before an election disturbs anyone.", Kind.BOOLEAN),
 )
@@ -146,7 +147,6 @@ LATER: Final = (
     ("discovery-srv-name", ""),
     ("discovery-fallback", "proxy"),
     ("discovery-proxy", ""),
-    ("strict-reconfig-check", "true"),
     ("auto-compaction-retention", "0"),
     ("auto-compaction-mode", "periodic"),
     ("proxy", "off"),

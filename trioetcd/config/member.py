@@ -63,6 +63,7 @@ class MemberConfig:
     """All members at the start; empty stands for this one alone, see `initial_members`."""
     initial_cluster_token: str = "etcd-cluster"  # noqa: S105 # it names a cluster, it opens nothing
     initial_cluster_state: ClusterState = "new"
+    strict_reconfig_check: bool = True
     heartbeat_interval_ms: int = 100
     election_timeout_ms: int = 1000
     initial_election_tick_advance: bool = True

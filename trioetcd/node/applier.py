@@ -15,6 +15,7 @@ import trio
 from trioetcd.node.membership import MembershipView
 from trioetcd.node.parking import Signal
 from trioetcd.node.proposals import Proposals
+from trioetcd.node.reconfiguration import Reconfiguration
 from trioetcd.node.snapshotting import Snapshotter
 from trioetcd.raft import RawNode, decode_conf_change_entry
 from trioetcd.raft.types import NO_NODE, ConfChange, ConfChangeType, Entry, EntryType, SnapshotMetadata
@@ -47,6 +48,7 @@ class Applier:
         raw_node: RawNode,
         work: Signal,
         proposals: Proposals,
+        reconfiguration: Reconfiguration,
         snapshotter: Snapshotter,
         membership: MembershipView,
         wake_compactor: Callable[[], None],
@@ -57,6 +59,7 @@ class Applier:
         self._raw_node = raw_node
         self._work = work
         self._proposals = proposals
+        self._reconfiguration = reconfiguration
         self._snapshotter = snapshotter
         self._membership = membership
         self._wake_compactor = wake_compactor
@@ -140,11 +143,12 @@ class Applier:
         )
         self._work.set()  # the core may have something to send in the new configuration
         self._membership.changed()
-        self._proposals.resolve(outcome.proposal_id, outcome.results)
+        self._reconfiguration.applied(outcome)
 
     def _install(self, metadata: SnapshotMetadata) -> None:
         self._snapshotter.install(metadata)
         self._membership.changed()
+        self._reconfiguration.installed()
 
     def _moved(self) -> None:
         """Let everyone know how far apply is."""

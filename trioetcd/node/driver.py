@@ -12,6 +12,7 @@ runs in a thread, messages and ticks still step the core, and what they bring wa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import trio
@@ -24,6 +25,7 @@ from trioetcd.node.parking import Signal
 from trioetcd.node.proposals import Proposals
 from trioetcd.node.protocols import Transport
 from trioetcd.node.reads import ReadLoop
+from trioetcd.node.reconfiguration import Reconfiguration
 from trioetcd.node.snapshotting import Snapshotter
 from trioetcd.raft import ProposalDropped, RawNode, Ready, StepPeerNotFound
 from trioetcd.raft.types import EntryType, HardState, Message
@@ -53,6 +55,7 @@ class RaftDriver:
         work: Signal,
         transport: Transport,
         proposals: Proposals,
+        reconfiguration: Reconfiguration,
         reads: ReadLoop,
         applier: Applier,
         snapshotter: Snapshotter,
@@ -67,6 +70,7 @@ class RaftDriver:
         self._work = work
         self._transport = transport
         self._proposals = proposals
+        self._reconfiguration = reconfiguration
         self._reads = reads
         self._applier = applier
         self._snapshotter = snapshotter
@@ -92,6 +96,7 @@ class RaftDriver:
         """Let one tick of the core's clock pass, and fail the proposals that are overdue."""
         self._raw_node.tick()
         self._proposals.expire()
+        self._reconfiguration.tick()
         self._work.set()
 
     def report_unreachable(self, member_id: int) -> None:
@@ -130,6 +135,9 @@ class RaftDriver:
                 self._raw_node.propose(batch.data)
             except ProposalDropped:
                 self._proposals.refuse(batch)
+        if self._reconfiguration.is_due and (change := self._reconfiguration.take()) is not None:
+            with suppress(ProposalDropped):  # it is proposed again
+                self._raw_node.propose_conf_change(change)
 
     async def _round(self, ready: Ready) -> None:
         self._rounds += 1

@@ -20,9 +20,12 @@ from trioetcd.node.maintenance.defragment import Defragmenter
 from trioetcd.node.maintenance.quota import Quota
 from trioetcd.node.membership import MembershipView
 from trioetcd.node.parking import Signal
+from trioetcd.node.promotion import Promotion
 from trioetcd.node.proposals import Proposals
 from trioetcd.node.protocols import Transport
 from trioetcd.node.reads import ReadLoop
+from trioetcd.node.reconfig_check import ReconfigCheck
+from trioetcd.node.reconfiguration import Reconfiguration
 from trioetcd.node.request_ids import RequestIds
 from trioetcd.node.snapshotting import Snapshotter
 from trioetcd.node.timeouts import TimeoutExplainer
@@ -74,6 +77,22 @@ class Parts:
             observe=durations.wal_fsync.observe,
         )
         self.proposals = self._make_proposals()
+        self.reconfiguration = Reconfiguration(
+            machine=self.machine,
+            next_id=self._ids.next,
+            work=self._work,
+            repeat_ticks=config.election_ticks,
+        )
+        self.reconfig_check = ReconfigCheck(
+            enabled=config.strict_reconfig_check,
+            member_id=recovered.member_id,
+            machine=self.machine,
+            transport=transport,
+            clock=trio.current_time,
+        )
+        self.promotion = Promotion(
+            raw_node=self.raw_node, reconfiguration=self.reconfiguration, check=self.reconfig_check
+        )
         self.snapshotter = self._make_snapshotter()
         self.quota = self._make_quota()
         engine_lock = trio.Lock()
@@ -88,6 +107,7 @@ class Parts:
             raw_node=self.raw_node,
             work=self._work,
             proposals=self.proposals,
+            reconfiguration=self.reconfiguration,
             snapshotter=self.snapshotter,
             membership=self.membership,
             wake_compactor=self.compactor.wake,
@@ -182,6 +202,7 @@ class Parts:
             work=self._work,
             transport=self._transport,
             proposals=self.proposals,
+            reconfiguration=self.reconfiguration,
             reads=self.reads,
             applier=self.applier,
             snapshotter=self.snapshotter,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import orjson
-
 from trioetcd.api import messages as m
 from trioetcd.log import Logger
 from trioetcd.node.driver import RaftDriver
 from trioetcd.node.lease_primary import LeasePrimary
 from trioetcd.node.membership import MembershipView
+from trioetcd.node.promotion import Promotion
 from trioetcd.node.service.context import ANYONE
 from trioetcd.node.service.maintenance import MaintenanceService
 from trioetcd.node.snapshotting import OutgoingSnapshot, Snapshotter
 from trioetcd.raft.types import Message
 from trioetcd.storage.engine_folder import Receiver
 from trioetcd.storage.machine import StateMachine
+from trioetcd.storage.members import Member
 
 
 class PeerGateway:
@@ -38,6 +38,7 @@ class PeerGateway:
         membership: MembershipView,
         maintenance: MaintenanceService,
         lease_primary: LeasePrimary,
+        promotion: Promotion,
     ) -> None:
         """Take the parts that calls are passed on to."""
         self._driver = driver
@@ -45,6 +46,7 @@ class PeerGateway:
         self._membership = membership
         self._maintenance = maintenance
         self._lease_primary = lease_primary
+        self._promotion = promotion
 
     def process(self, messages: Sequence[Message]) -> None:
         """Step the core with messages that passed the checks."""
@@ -79,14 +81,13 @@ class PeerGateway:
         """A place for the state that follows a SNAP message."""
         return self._snapshotter.open_incoming(message)
 
-    def members_json(self) -> bytes:
-        """The membership as `/members` of a peer listener answers it: numbers for IDs, a newline at the end."""
-        members = [
-            {"id": one.id, "peerURLs": list(one.peer_urls), "name": one.name, "clientURLs": list(one.client_urls)}
-            | ({"isLearner": True} if one.is_learner else {})
-            for one in self._machine.members.members()
-        ]
-        return orjson.dumps(members) + b"\n"
+    def list_members(self) -> Sequence[Member]:
+        """The membership as this member knows it."""
+        return self._machine.members.members()
+
+    async def promote_member(self, member_id: int) -> tuple[Member, ...]:
+        """Make a learner a voter as the leader. Raises `NotPrimary`, `ApiError`."""
+        return await self._promotion.promote(member_id)
 
     async def hash_kv(self, revision: int) -> m.HashKVResponse:
         """The hash of the store as of a revision; raises `ApiError`."""

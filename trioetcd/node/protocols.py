@@ -9,6 +9,7 @@ import trio
 
 from trioetcd.api import messages as m
 from trioetcd.raft.types import Message
+from trioetcd.storage.members import Member
 
 
 class PeerInfo(NamedTuple):
@@ -65,6 +66,14 @@ class LeaseForwarder(Protocol):
 
     async def time_to_live(self, member_id: int, request: m.LeaseTimeToLiveRequest) -> m.LeaseTimeToLiveResponse:
         """What is left of a lease; TTL -1 when there is none. The header is the leader's, or missing."""
+        ...
+
+
+class PromotionForwarder(Protocol):
+    """How the leader is asked to promote a learner."""
+
+    async def promote(self, leader_id: int, member_id: int) -> tuple[Member, ...]:
+        """Let the leader make a learner a voter; the members as they are then. Raises `ApiError`, `ForwardFailed`."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -11,7 +12,7 @@ from trioetcd.node.leader_calls import LeaderCalls
 from trioetcd.node.maintenance.downgrade import Downgrades
 from trioetcd.node.maintenance.leader_transfer import LeaderTransfer
 from trioetcd.node.parts import Parts
-from trioetcd.node.protocols import LeaseForwarder
+from trioetcd.node.protocols import LeaseForwarder, PromotionForwarder
 from trioetcd.node.service.cluster import ClusterService
 from trioetcd.node.service.concurrency import Lines
 from trioetcd.node.service.election import ElectionService
@@ -41,7 +42,14 @@ class Services:
 
 
 def make_services(
-    *, config: MemberConfig, recovered: Recovered, parts: Parts, random: Random, lease_forwarder: LeaseForwarder
+    *,
+    config: MemberConfig,
+    recovered: Recovered,
+    parts: Parts,
+    random: Random,
+    wall_clock: Callable[[], float],
+    lease_forwarder: LeaseForwarder,
+    promotion_forwarder: PromotionForwarder,
 ) -> Services:
     """The services over the parts of a member."""
     headers = Headers(
@@ -89,7 +97,18 @@ def make_services(
         lease=lease,
         lock=LockService(lines=lines, kv=kv, gate=gate),
         election=ElectionService(lines=lines, kv=kv, headers=headers, gate=gate),
-        cluster=ClusterService(machine=parts.machine, reads=parts.reads, headers=headers, gate=gate),
+        cluster=ClusterService(
+            machine=parts.machine,
+            reads=parts.reads,
+            headers=headers,
+            gate=gate,
+            reconfiguration=parts.reconfiguration,
+            check=parts.reconfig_check,
+            promotion=parts.promotion,
+            leader_calls=leader_calls,
+            forwarder=promotion_forwarder,
+            wall_clock=wall_clock,
+        ),
         maintenance=_make_maintenance(config, parts, headers, gate),
     )
 

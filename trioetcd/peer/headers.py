@@ -95,12 +95,13 @@ def read_version(value: bytes | str, what: str) -> Version:
 def _read_urls(value: bytes) -> tuple[str, ...]:
     """The URLs that can be dialled; others are left out, as the field is a hint."""
     urls = [url.strip() for url in value.decode("latin-1").split(",")[:_PEER_URLS_MAX]]
-    return tuple(url for url in urls if _is_peer_url(url))
+    return tuple(url for url in urls if is_peer_url(url))
 
 
-def _is_peer_url(url: str) -> bool:
+def is_peer_url(url: str) -> bool:
+    """Whether this can be dialled, and its host stand in a request."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port is not None
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port is not None and url.isascii()
     except ValueError:  # a port that is no number, a bracket that is not closed
         return False

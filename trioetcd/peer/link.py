@@ -13,7 +13,7 @@ from trioetcd.http11 import ClientConnection, Headers, Response
 from trioetcd.log import Logger, Throttle
 from trioetcd.peer.errors import NETWORK_ERRORS, PeerFailure, PeerRefused, describe
 from trioetcd.peer.guarded import GuardedStream
-from trioetcd.peer.headers import PeerIdentity, write_headers
+from trioetcd.peer.headers import PeerIdentity, is_peer_url, write_headers
 from trioetcd.peer.inbox import Inbox
 from trioetcd.peer.protocols import Dialer, RaftHandler
 from trioetcd.peer.status import Activity, PeerCounters
@@ -73,6 +73,9 @@ class Link:
         if not self._urls:
             raise PeerFailure("it has no peer URLs")
         url = self._urls[0]
+        if not is_peer_url(url):  # whoever updates a member may name any URL
+            self._put_last(url)
+            raise PeerFailure(f"{url!r} cannot be dialled: expected http://HOST:PORT")
         try:
             with trio.fail_after(DIAL_SECONDS):
                 stream = await self._dialer.dial(url)

@@ -7,7 +7,8 @@
 | /raft/snapshot               | POST   | a whole state (see `snapshot`); 204 once it is kept              |
 | /raft/probing                | GET    | `{"OK":true,"Now":"..."}`                                        |
 | /version                     | GET    | versions of the server and of the cluster                        |
-| /members                     | GET    | the members, as an array                                         |
+| /members                     | GET    | the members, as an array (see `members`)                         |
+| /members/promote/ID          | POST   | a learner becomes a voter, asked of the leader (see `promotion`) |
 | /members/hashkv              | GET    | hash of the store at the revision in the JSON body               |
 | /leases{,/internal,/batch}   | POST   | the time of leases, asked of the leader (see `leases`)           |
 
@@ -53,6 +54,8 @@ from trioetcd.peer.leases import (
     answer_keep_alive,
 )
 from trioetcd.peer.link import IO_SECONDS
+from trioetcd.peer.members import encode_members
+from trioetcd.peer.promotion import PROMOTE_PATH, answer_promotion
 from trioetcd.peer.protocols import RaftHandler
 from trioetcd.peer.snapshot import SnapshotReceiver
 from trioetcd.peer.stream import StreamKind
@@ -137,6 +140,7 @@ class PeerListener:
                 Route("/version", "GET", self._version),
                 Route("/members", "GET", self._members),
                 Route("/members/hashkv", "GET", self._hash_kv),
+                Route(PROMOTE_PATH, "POST", self._promote, has_rest=True),
                 Route(KEEP_ALIVE_PATH, "POST", self._lease_route(answer_keep_alive)),
                 Route(INTERNAL_PATH, "POST", self._lease_route(answer_internal)),
                 Route(BATCH_PATH, "POST", self._lease_route(answer_batch, _JSON)),
@@ -314,7 +318,15 @@ class PeerListener:
         return Answer(200, json.dumps(versions, separators=(",", ":")).encode(), (_JSON,))
 
     async def _members(self, _: Exchange) -> Answer:
-        return Answer(200, self._handler.members_json(), (_JSON,))
+        return Answer(200, encode_members(self._handler.list_members()), (_JSON,))
+
+    async def _promote(self, exchange: Exchange) -> Answer:
+        if (refused := self._refuse_by(LEASE_RULES, exchange.request)) is not None:
+            return refused
+        answer = await answer_promotion(self._handler, exchange.rest)
+        if answer.is_json:
+            return Answer(answer.status, answer.body, (_JSON,))
+        return _text(answer.status, answer.body.decode())._replace(headers=(_TEXT, *answer.headers))
 
     async def _hash_kv(self, exchange: Exchange) -> Answer:
         body = await exchange.connection.read_body(_JSON_BODY_BYTES_MAX)

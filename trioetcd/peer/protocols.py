@@ -10,6 +10,7 @@ import trio
 from trioetcd.api import messages as m
 from trioetcd.node.protocols import SnapshotSink, SnapshotSource
 from trioetcd.raft.types import Message
+from trioetcd.storage.members import Member
 
 
 class RaftHandler(Protocol):
@@ -43,8 +44,12 @@ class RaftHandler(Protocol):
         """A place for the state that follows a SNAP message. May raise what `SNAPSHOT_ERRORS` names."""
         ...
 
-    def members_json(self) -> bytes:
-        """The membership as `/members` answers it, with its newline."""
+    def list_members(self) -> Sequence[Member]:
+        """The membership as this member knows it."""
+        ...
+
+    async def promote_member(self, member_id: int) -> tuple[Member, ...]:
+        """Make a learner a voter as the leader; the members as they are then. Raises `NotPrimary`, `ApiError`."""
         ...
 
     async def hash_kv(self, revision: int) -> m.HashKVResponse:

@@ -4,39 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-import orjson
 import trio
 
 from trioetcd.http11 import ClientConnection
 from trioetcd.peer.errors import NETWORK_ERRORS
+from trioetcd.peer.headers import BadHeader, read_id
+from trioetcd.peer.members import BadMembers, decode_members
 from trioetcd.peer.protocols import Dialer
+from trioetcd.storage.members import Member
 
-REQUEST_SECONDS: Final = 1.0
-"""etcd's time for each remote at a start."""
+BOOTSTRAP_SECONDS: Final = 1.0
+"""etcd's time for each remote at the start of a new cluster."""
+
+JOIN_SECONDS: Final = 10.0
+"""etcd's time for each remote when a member joins."""
 
 
-async def bootstrapped_members(dialer: Dialer, urls: Sequence[str]) -> frozenset[int]:
-    """The members that have published themselves, as the first of `urls` tells that can be asked; none if none can.
+class RemoteCluster(NamedTuple):
+    """A cluster as one of its members tells. `version` is that member's own; etcd's members do not tell it here."""
 
-    A member publishes its client URLs when it first runs: so one of this list has run before, with a log and a
-    database of its own, and must not start again without them.
-    """
+    cluster_id: int
+    members: tuple[Member, ...]
+    version: str | None
+    url: str
+
+
+async def fetch_cluster(dialer: Dialer, urls: Sequence[str], *, each_seconds: float) -> RemoteCluster | None:
+    """The cluster, as the first of the peer `urls` tells that can be asked; None if none can."""
     for url in urls:
-        with trio.move_on_after(REQUEST_SECONDS):
+        with trio.move_on_after(each_seconds):
             try:
-                members = await _fetch_members(dialer, url)
-            except NETWORK_ERRORS:
+                cluster = await _fetch(dialer, url)
+            except (*NETWORK_ERRORS, BadMembers, BadHeader):
                 continue
-            if members is not None:
-                return members
-    return frozenset()
+            if cluster is not None:
+                return cluster
+    return None
 
 
-async def _fetch_members(dialer: Dialer, url: str) -> frozenset[int] | None:
-    """The published members that a server names; None when it answers something else than members."""
+async def _fetch(dialer: Dialer, url: str) -> RemoteCluster | None:
+    """What a server tells; None when it answers something else than members."""
     connection = ClientConnection(await dialer.dial(url), host=urlsplit(url).netloc)
     try:
         response = await connection.request("GET", "/members")
@@ -44,9 +54,7 @@ async def _fetch_members(dialer: Dialer, url: str) -> frozenset[int] | None:
         await connection.aclose()
     if response.status != HTTPStatus.OK:
         return None
-    try:
-        members = orjson.loads(response.body)
-        published = frozenset(int(member["id"]) for member in members if member.get("clientURLs"))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    return published if type(members) is list else None
+    cluster_id = read_id(response.headers.get(b"x-etcd-cluster-id", b"0"), "X-Etcd-Cluster-ID")
+    version = response.headers.get(b"x-server-version")
+    text = None if version is None else version.decode("latin-1")
+    return RemoteCluster(cluster_id, decode_members(response.body), text, url)

@@ -183,6 +183,8 @@ class Membership:
                 return ErrorKind.MEMBER_NOT_LEARNER
         elif is_there:
             return ErrorKind.MEMBER_EXIST
+        if kind is ConfChangeType.REMOVE_NODE and not self._voters_but(member_id):
+            return ErrorKind.MEMBER_NOT_ENOUGH_STARTED  # nobody could ever decide anything again
         if (adds or kind is ConfChangeType.UPDATE_NODE) and self._has_url(context.member.peer_urls, but=member_id):
             return ErrorKind.PEER_URL_EXIST
         if adds and context.member.is_learner and self._learners() >= LEARNERS_MAX:
@@ -192,6 +194,9 @@ class Membership:
     def _has_url(self, urls: Iterable[str], *, but: int) -> bool:
         taken = {url for one in self._members.values() if one.id != but for url in one.peer_urls}
         return not taken.isdisjoint(urls)
+
+    def _voters_but(self, member_id: int) -> list[Member]:
+        return [one for one in self._members.values() if not one.is_learner and one.id != member_id]
 
     def _learners(self) -> int:
         return sum(one.is_learner for one in self._members.values())
