@@ -33,6 +33,7 @@ from trioetcd.node.parts import Parts
 from trioetcd.node.peer_gateway import PeerGateway
 from trioetcd.node.services import make_services
 from trioetcd.node.ticking import hasten_first_election, tick_loop
+from trioetcd.node.upkeep.auto_compaction import AutoCompactor
 from trioetcd.node.upkeep.file_descriptors import DescriptorMonitor, client_connections_max, descriptor_limit
 from trioetcd.node.upkeep.lease_expiry import LeaseExpiry
 from trioetcd.node.upkeep.publish import publish
@@ -227,6 +228,15 @@ class _Tree:
         await nursery.start(versions.run)
         expiry = LeaseExpiry(lessor=parts.lessor, leadership=parts.leadership, proposals=parts.proposals, log=self._log)
         await nursery.start(expiry.run)
+        if config.auto_compaction is not None:
+            auto_compactor = AutoCompactor(
+                what=config.auto_compaction,
+                machine=machine,
+                leadership=parts.leadership,
+                proposals=parts.proposals,
+                log=self._log,
+            )
+            await nursery.start(auto_compactor.run)
         await nursery.start(self._lease_forwarder.run)
         await nursery.start(self._publish)
         purge = Purge(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from trioetcd.config.auth import parse_auth_token
+from trioetcd.config.auto_compaction import parse_auto_compaction
 from trioetcd.config.errors import ConfigError
 from trioetcd.config.member import (
     LEASE_CHECKPOINT_INTERVAL_SECONDS,
@@ -50,6 +51,7 @@ def member_config(settings: Settings) -> MemberConfig:
         max_request_bytes=integer(text("max-request-bytes")),
         max_txn_ops=integer(text("max-txn-ops")),
         quota_backend_bytes=integer(text("quota-backend-bytes")),
+        auto_compaction=parse_auto_compaction(text("auto-compaction-mode"), text("auto-compaction-retention")),
         max_concurrent_streams=integer(text("max-concurrent-streams")),
         initial_corrupt_check=boolean(text("experimental-initial-corrupt-check")),
         corrupt_check_interval_seconds=duration_seconds(text("experimental-corrupt-check-time")) or None,

@@ -70,6 +70,12 @@ MEMBER: Final = (
         "Size of the database above which writes are refused; 0 is 2 GiB, below 0 none.",
         Kind.INTEGER,
     ),
+    Flag(
+        "auto-compaction-retention",
+        "0",
+        "History to keep: a duration or hours (periodic), a number (revision). 0 keeps all that clients leave.",
+    ),
+    Flag("auto-compaction-mode", "periodic", "What auto-compaction-retention is.", choices=("periodic", "revision")),
     Flag("max-concurrent-streams", "4294967295", "Calls that run at once; more wait. 0 is no limit.", Kind.INTEGER),
 )
 
@@ -147,8 +153,6 @@ LATER: Final = (
     ("discovery-srv-name", ""),
     ("discovery-fallback", "proxy"),
     ("discovery-proxy", ""),
-    ("auto-compaction-retention", "0"),
-    ("auto-compaction-mode", "periodic"),
     ("proxy", "off"),
     ("cert-file", ""),
     ("key-file", ""),

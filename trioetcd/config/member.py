@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from trioetcd.config.auth import SIMPLE, TokenConfig
+from trioetcd.config.auto_compaction import AutoCompaction
 from trioetcd.config.errors import ConfigError
 from trioetcd.config.url import Url, join_urls, parse_url, parse_urls, same_urls
 
@@ -76,6 +77,8 @@ class MemberConfig:
     max_txn_ops: int = 128
     quota_backend_bytes: int = 0
     """As the flag has it; see `quota_bytes`."""
+    auto_compaction: AutoCompaction | None = None
+    """What history the leader compacts by itself; None is none."""
     max_concurrent_streams: int = CONCURRENT_STREAMS_MAX
     """As the flag has it; see `concurrent_streams`."""
     initial_corrupt_check: bool = False
