@@ -11,6 +11,7 @@ import trio
 from trioetcd.frontend.connection import ClientSession
 from trioetcd.frontend.routes import Routes
 from trioetcd.http11 import (
+    BurstListener,
     DateField,
     Engine,
     KnownHeads,
@@ -104,9 +105,11 @@ class ClientListener:
         self._serving.deadline = trio.current_time() + grace_seconds
 
     async def _accept(self, listener: trio.abc.Listener[trio.abc.Stream], connections: trio.Nursery) -> None:
+        if isinstance(listener, trio.SocketListener):
+            listener = BurstListener(listener)
         async with listener:
             while True:
-                await self._free.acquire()
+                await self._wait_until_free()
                 try:
                     stream = await accept(listener, report=self._note_not_accepted)
                 except BaseException:
@@ -114,6 +117,12 @@ class ClientListener:
                     raise
                 self._accepted += 1
                 connections.start_soon(self._serve, stream)
+
+    async def _wait_until_free(self) -> None:
+        try:
+            self._free.acquire_nowait()
+        except trio.WouldBlock:
+            await self._free.acquire()
 
     def _note_not_accepted(self, error: OSError) -> None:
         self._log.warning("a client connection was not accepted; trying again", error=str(error))

@@ -6,7 +6,7 @@ and may run them over `LeanSocketStream`, which is what the client listener's sp
 
 from __future__ import annotations
 
-from trioetcd.http11.accepting import accept
+from trioetcd.http11.accepting import BurstListener, accept
 from trioetcd.http11.client import ClientConnection, ClientExchange
 from trioetcd.http11.known_heads import KnownHeads
 from trioetcd.http11.messages import (
@@ -33,6 +33,7 @@ __all__ = [
     "BadRequest",
     "BadResponse",
     "BodyTooLarge",
+    "BurstListener",
     "ClientConnection",
     "ClientExchange",
     "ClientGone",
