@@ -77,6 +77,22 @@ class PromotionForwarder(Protocol):
         ...
 
 
+class PeerHash(NamedTuple):
+    """What another member's keys hash to at a revision that was asked for; `revision` is where it is itself."""
+
+    hash: int
+    revision: int
+    compact_revision: int
+
+
+class HashSource(Protocol):
+    """How other members are asked what their keys hash to."""
+
+    async def fetch(self, urls: Sequence[str], revision: int) -> PeerHash | None:
+        """The hash of the member behind these peer URLs; None when it does not tell."""
+        ...
+
+
 class SnapshotSource(Protocol):
     """A state on its way out: `message` names what it stands for, `chunks` are its bytes."""
 
