@@ -56,7 +56,7 @@ class Access:
 
     def check(self, info: AuthInfo, op: object) -> None:
         """Raise `ApiError` unless the request is permitted to who asks."""
-        rule = _RULES.get(type(op), _nobody_may)
+        rule = RULES.get(type(op), _nobody_may)
         rule(self, info, op)
 
     # -- what rules are made of
@@ -236,7 +236,7 @@ def _nobody_may(_access: Access, _info: AuthInfo, _op: object) -> None:
     raise ApiError.of(ErrorKind.PERMISSION_DENIED)
 
 
-_RULES: Final[dict[type, Callable[[Access, AuthInfo, Any], None]]] = {
+RULES: Final[dict[type, Callable[[Access, AuthInfo, Any], None]]] = {
     m.RangeRequest: _range,
     m.PutRequest: _put,
     m.DeleteRangeRequest: _delete_range,
