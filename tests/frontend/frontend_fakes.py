@@ -12,9 +12,11 @@ import trio
 
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
+from trioetcd.api.services import Rpc
 from trioetcd.frontend.member import VersionInfo
 from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.watch import WatchMessage
+from trioetcd.node.services import find_method
 from trioetcd.storage.mvcc.watch_delivery import SharedEvent, WatchDelivery
 
 HEADER = m.ResponseHeader(cluster_id=1, member_id=2, revision=3, raft_term=4)
@@ -125,6 +127,9 @@ class FakeServices:
     auth: object | None = None
     lock: object | None = None
     election: object | None = None
+
+    def method(self, rpc: Rpc) -> Callable[..., Any] | None:
+        return find_method(self, rpc)
 
 
 @dataclass

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from trioetcd.config.version import VersionInfo
+from trioetcd.api.services import Rpc
 
+from trioetcd.node.service.context import CallContext
 
-class Services(Protocol):
-    """The service layer. A service that is not built is None; its RPCs are refused by name.
-
-    A unary RPC is `async def snake_case_name(self, request, context)` on its service. Streams are opened as
-    `frontend.v3_stream` says.
-    """
+class Following(Protocol):
+    """What streams of a service ask of it besides its RPCs."""
 
     @property
     def kv(self) -> object | None:
@@ -25,25 +23,11 @@ class Services(Protocol):
         """Watch."""
         ...
 
-    @property
-    def lease(self) -> object | None:
-        """Lease."""
-        ...
+class Services(Protocol):
+    """The service layer."""
 
-    @property
-    def cluster(self) -> object | None:
-        """Cluster."""
-        ...
-
-    @property
-    def maintenance(self) -> object | None:
-        """Maintenance."""
-        ...
-
-    @property
-    def auth(self) -> object | None:
-        """Auth."""
-        ...
+    def method(self, rpc: Rpc) -> Callable[..., Any] | None:
+        """What serves an RPC, permissions included; None when it is not built: it is then refused by name.
 
     @property
     def lock(self) -> object | None:

@@ -17,7 +17,6 @@ from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.api.json_codec import encode, encode_stream_result
 from trioetcd.api.services import Rpc
 from trioetcd.frontend.member import Services
-from trioetcd.frontend.v3_http import find_service, method_name
 from trioetcd.frontend.watch_lines import watch_line
 from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.watch import WatchSession
@@ -50,16 +49,14 @@ _ManyAnswersMethod = Callable[[Any, CallContext], AsyncGenerator[object, None]]
 
 def find_call(rpc: Rpc, services: Services) -> OpenCall | None:
     """How calls of a streaming RPC are opened; None when no service serves it."""
-    service = find_service(services, rpc)
-    if rpc.name == "Watch":
-        open_session = getattr(service, "open", None)
-        return None if open_session is None else _watch_opener(open_session)
-    method = getattr(service, method_name(rpc), None)
+    method = services.method(rpc)
     if method is None:
         return None
+    if rpc.name == "Watch":
+        return _watch_opener(method)
     if not rpc.client_streaming:
         return _many_answers_opener(method)
-    return _answer_opener(method, service.following)  # type: ignore[attr-defined] # who answers one has it
+    return _answer_opener(method, services.lease.following)
 
 
 def _watch_opener(open_session: Callable[[CallContext], AbstractAsyncContextManager[WatchSession]]) -> OpenCall:

@@ -23,19 +23,6 @@ GRPC_OVERHEAD_BYTES: Final = 512 * 1024
 """etcd's: how much more than `--max-request-bytes` its gRPC server takes before it refuses a message unseen."""
 
 UnaryMethod = Callable[[Any, CallContext], Awaitable[object]]
-_WORD_BOUNDARY: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
-
-
-def find_service(services: Services, rpc: Rpc) -> object | None:
-    """The service that serves an RPC; None when it is not built."""
-    name = rpc.service.rpartition(".")[2].lower()
-    service: object | None = getattr(services, name)
-    return service
-
-
-def method_name(rpc: Rpc) -> str:
-    """The name of an RPC's method on its service: `LeaseGrant` is `lease_grant`, `HashKV` is `hash_kv`."""
-    return _WORD_BOUNDARY.sub("_", rpc.name).lower()
 
 
 def unimplemented(rpc: Rpc) -> ApiError:
@@ -78,7 +65,7 @@ class UnaryHandler:
     def __init__(self, *, rpc: Rpc, services: Services, cors: Cors, errors: ErrorHeads, max_request_bytes: int) -> None:
         self._rpc = rpc
         self._request_class = rpc.request
-        self._method: UnaryMethod | None = getattr(find_service(services, rpc), method_name(rpc), None)
+        self._method: UnaryMethod | None = services.method(rpc)
         self._head = Head(cors, 200, GRPC_JSON)
         self._errors = errors
         self._max_request_bytes = max_request_bytes

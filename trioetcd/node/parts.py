@@ -9,6 +9,9 @@ import trio
 from trioetcd.config import MemberConfig
 from trioetcd.metrics import Durations
 from trioetcd.node.applier import Applier
+from trioetcd.node.auth.authenticator import Authenticator
+from trioetcd.node.auth.passwords import Passwords
+from trioetcd.node.auth.tokens import make_tokens
 from trioetcd.node.bootstrap import Recovered
 from trioetcd.node.disk import Disk
 from trioetcd.node.driver import RaftDriver
@@ -115,6 +118,22 @@ class Parts:
             engine_lock=engine_lock,
         )
         self.reads = self._make_reads()
+        self.tokens = make_tokens(
+            config,
+            secrets=environment.secrets,
+            clock=trio.current_time,
+            wall_seconds=environment.wall_seconds,
+            read_file=environment.read_file,
+        )
+        self.authenticator = Authenticator(
+            machine=self.machine,
+            tokens=self.tokens,
+            wait_applied=self.applier.wait_applied,
+            timeout_seconds=config.request_timeout_seconds,
+        )
+        self.passwords = Passwords(
+            cost=config.bcrypt_cost, secrets=environment.secrets, run_blocking=environment.run_blocking
+        )
         self.lessor = self._make_lessor()
         self.lease_primary = LeasePrimary(lessor=self.lessor, reads=self.reads, proposals=self.proposals)
         self.driver = self._make_driver()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Final
 
+from trioetcd.api.services import Rpc
 from trioetcd.config import MemberConfig
+from trioetcd.log import Logger
+from trioetcd.node.auth.guard import Guard, Method
 from trioetcd.node.bootstrap import Recovered
 from trioetcd.node.leader_calls import LeaderCalls
 from trioetcd.node.maintenance.downgrade import Downgrades
 from trioetcd.node.maintenance.leader_transfer import LeaderTransfer
 from trioetcd.node.parts import Parts
 from trioetcd.node.protocols import LeaseForwarder, PromotionForwarder
+from trioetcd.node.service.auth import AuthService
 from trioetcd.node.service.cluster import ClusterService
 from trioetcd.node.service.concurrency import Lines
 from trioetcd.node.service.election import ElectionService
@@ -24,7 +30,8 @@ from trioetcd.node.service.lock import LockService
 from trioetcd.node.service.maintenance import MaintenanceService
 from trioetcd.node.service.watch import WatchService
 
-_FRAGMENT_OVERHEAD_BYTES = 512 * 1024  # etcd splits watch responses at the size of its largest gRPC message
+_WORD_BOUNDARY: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_FRAGMENT_OVERHEAD_BYTES: Final = 512 * 1024  # etcd splits watch responses at the size of its largest gRPC message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +45,21 @@ class Services:
     maintenance: MaintenanceService
     lock: LockService
     election: ElectionService
-    auth: None = None
+    auth: AuthService
+    guard: Guard
+
+    def method(self, rpc: Rpc) -> Method | None:
+        """What serves an RPC, behind its rule: the one way for front ends. None: it is not built."""
+        method = find_method(self, rpc)
+        return None if method is None else self.guard.protect(rpc, method)
+
+
+def find_method(services: object, rpc: Rpc) -> Method | None:
+    """The bare method of an RPC: `LeaseGrant` is `lease.lease_grant`, `HashKV` is `maintenance.hash_kv`."""
+    service = getattr(services, rpc.service.rpartition(".")[2].lower())
+    name = "open" if rpc.name == "Watch" else _WORD_BOUNDARY.sub("_", rpc.name).lower()
+    method: Method | None = getattr(service, name, None)
+    return method
 
 
 def make_services(
@@ -50,6 +71,7 @@ def make_services(
     wall_clock: Callable[[], float],
     lease_forwarder: LeaseForwarder,
     promotion_forwarder: PromotionForwarder,
+    log: Logger,
 ) -> Services:
     """The services over the parts of a member."""
     headers = Headers(
@@ -66,6 +88,7 @@ def make_services(
         reads=parts.reads,
         headers=headers,
         gate=gate,
+        authenticator=parts.authenticator,
         compactor=parts.compactor,
         quota=parts.quota,
         max_txn_ops=config.max_txn_ops,
@@ -74,6 +97,7 @@ def make_services(
         machine=parts.machine,
         headers=headers,
         gate=gate,
+        authenticator=parts.authenticator,
         leaderless=parts.leaderless,
         fragment_bytes_max=config.max_request_bytes + _FRAGMENT_OVERHEAD_BYTES,
     )
@@ -81,6 +105,7 @@ def make_services(
         proposals=parts.proposals,
         headers=headers,
         gate=gate,
+        authenticator=parts.authenticator,
         random=random,
         ttl_seconds_min=_lease_ttl_seconds_min(config),
         quota=parts.quota,
@@ -110,6 +135,18 @@ def make_services(
             wall_clock=wall_clock,
         ),
         maintenance=_make_maintenance(config, parts, headers, gate),
+        auth=AuthService(
+            machine=parts.machine,
+            proposals=parts.proposals,
+            reads=parts.reads,
+            headers=headers,
+            gate=gate,
+            authenticator=parts.authenticator,
+            tokens=parts.tokens,
+            passwords=parts.passwords,
+            log=log,
+        ),
+        guard=Guard(authenticator=parts.authenticator),
     )
 
 
@@ -122,6 +159,7 @@ def _make_maintenance(config: MemberConfig, parts: Parts, headers: Headers, gate
         proposals=parts.proposals,
         headers=headers,
         gate=gate,
+        authenticator=parts.authenticator,
         defragmenter=parts.defragmenter,
         leader_transfer=LeaderTransfer(
             machine=parts.machine,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from trioetcd.api import messages as m
+from trioetcd.node.auth.authenticator import Authenticator
 from trioetcd.node.maintenance.quota import Quota
 from trioetcd.node.proposals import Proposals
 from trioetcd.node.reads import ReadLoop
@@ -16,7 +17,6 @@ from trioetcd.storage.machine import StateMachine
 from trioetcd.storage.mvcc.checks import check_delete_range, check_put, check_range, check_txn
 from trioetcd.storage.mvcc.range_query import answer_range
 from trioetcd.storage.mvcc.txn import is_read_only, is_serializable, read_txn
-from trioetcd.storage.requests import RaftRequest
 
 
 class KvService:
@@ -30,6 +30,7 @@ class KvService:
         reads: ReadLoop,
         headers: Headers,
         gate: Gate,
+        authenticator: Authenticator,
         compactor: Compactor,
         quota: Quota,
         max_txn_ops: int,
@@ -39,6 +40,7 @@ class KvService:
         self._reads = reads
         self._headers = headers
         self._gate = gate
+        self._authenticator = authenticator
         self._compactor = compactor
         self._quota = quota
         self._max_txn_ops = max_txn_ops
@@ -49,6 +51,7 @@ class KvService:
         check_range(request)
         if not (request.serializable or self._reads.may_read_now):
             await self._reads.wait_linearizable()
+        self._authenticator.check_read(context, request)
         response = answer_range(self._machine.store, request)
         response.header = self._headers.current()
         return response
@@ -59,7 +62,7 @@ class KvService:
         if self._quota.is_tight:
             await self._quota.admit(request)
         check_put(request)
-        response = cast("m.PutResponse", await self._proposals.submit(RaftRequest(request)))
+        response = cast("m.PutResponse", await self._proposals.submit(self._authenticator.request(request, context)))
         self._headers.complete(response.header)
         return response
 
@@ -67,7 +70,9 @@ class KvService:
         """Delete a key or a range of keys."""
         self._gate.admit(context)
         check_delete_range(request)
-        response = cast("m.DeleteRangeResponse", await self._proposals.submit(RaftRequest(request)))
+        response = cast(
+            "m.DeleteRangeResponse", await self._proposals.submit(self._authenticator.request(request, context))
+        )
         self._headers.complete(response.header)
         return response
 
@@ -78,11 +83,14 @@ class KvService:
             await self._quota.admit(request)
         check_txn(request, self._max_txn_ops)
         if not is_read_only(request):
-            response = cast("m.TxnResponse", await self._proposals.submit(RaftRequest(request)))
+            response = cast(
+                "m.TxnResponse", await self._proposals.submit(self._authenticator.request(request, context))
+            )
             self._headers.complete(response.header)
             return response
         if not (is_serializable(request) or self._reads.may_read_now):
             await self._reads.wait_linearizable()
+        self._authenticator.check_read(context, request)
         response = read_txn(self._machine.store, request)
         response.header = self._headers.current()
         return response
@@ -90,7 +98,9 @@ class KvService:
     async def compact(self, request: m.CompactionRequest, context: CallContext) -> m.CompactionResponse:
         """Forget what is older than a revision; with `physical`, return once it is gone from the engine as well."""
         self._gate.admit(context)
-        response = cast("m.CompactionResponse", await self._proposals.submit(RaftRequest(request)))
+        response = cast(
+            "m.CompactionResponse", await self._proposals.submit(self._authenticator.request(request, context))
+        )
         if request.physical:
             await self._compactor.wait_compacted(request.revision)
         self._headers.complete(response.header)

@@ -8,6 +8,7 @@ from random import Random
 from typing import cast
 
 from trioetcd.api import messages as m
+from trioetcd.node.auth.authenticator import Authenticator
 from trioetcd.node.leader_calls import LeaderCalls
 from trioetcd.node.lease_primary import LeasePrimary
 from trioetcd.node.lessor import Lessor
@@ -18,7 +19,6 @@ from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.gate import Gate
 from trioetcd.node.service.headers import Headers
 from trioetcd.node.upkeep.leaderless import LeaderlessStreams
-from trioetcd.storage.requests import RaftRequest
 
 
 class LeaseService:
@@ -30,6 +30,7 @@ class LeaseService:
         proposals: Proposals,
         headers: Headers,
         gate: Gate,
+        authenticator: Authenticator,
         random: Random,
         ttl_seconds_min: int,
         quota: Quota,
@@ -42,6 +43,7 @@ class LeaseService:
         self._proposals = proposals
         self._headers = headers
         self._gate = gate
+        self._authenticator = authenticator
         self._random = random
         self._ttl_seconds_min = ttl_seconds_min
         self._quota = quota
@@ -59,14 +61,18 @@ class LeaseService:
         granted = m.LeaseGrantRequest(
             TTL=max(request.TTL, self._ttl_seconds_min), ID=request.ID or self._random.getrandbits(63) or 1
         )
-        response = cast("m.LeaseGrantResponse", await self._proposals.submit(RaftRequest(granted)))
+        response = cast(
+            "m.LeaseGrantResponse", await self._proposals.submit(self._authenticator.request(granted, context))
+        )
         self._headers.complete(response.header)
         return response
 
     async def lease_revoke(self, request: m.LeaseRevokeRequest, context: CallContext) -> m.LeaseRevokeResponse:
         """Revoke a lease and delete its keys, in one revision."""
         self._gate.admit(context)
-        response = cast("m.LeaseRevokeResponse", await self._proposals.submit(RaftRequest(request)))
+        response = cast(
+            "m.LeaseRevokeResponse", await self._proposals.submit(self._authenticator.request(request, context))
+        )
         self._headers.complete(response.header)
         return response
 
@@ -98,11 +104,14 @@ class LeaseService:
             lambda: self._primary.time_to_live(request),
             lambda leader: self._forwarder.time_to_live(leader, request),
         )
+        for key in response.keys:  # the leader may know of more than this member had when it let the call in
+            self._authenticator.check(context, m.RangeRequest(key=key))
         response.header = self._headers.current()
         return response
 
     async def lease_leases(self, _: m.LeaseLeasesRequest, context: CallContext) -> m.LeaseLeasesResponse:
         """List the leases of this member's state; on the leader, what expires first is first."""
         self._gate.admit(context)
+        self._authenticator.check(context, request)
         leases = [m.LeaseStatus(ID=one) for one in self._lessor.lease_ids()]
         return m.LeaseLeasesResponse(header=self._headers.current(), leases=leases)

@@ -8,6 +8,7 @@ from typing import Final, Protocol, cast
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, Code, ErrorKind
 from trioetcd.config.version import SERVER_VERSION
+from trioetcd.node.auth.authenticator import Authenticator
 from trioetcd.node.driver import DriverStatus
 from trioetcd.node.leadership import Leadership
 from trioetcd.node.maintenance.defragment import Defragmenter
@@ -22,7 +23,6 @@ from trioetcd.node.service.gate import Gate
 from trioetcd.node.service.headers import Headers
 from trioetcd.storage.engine import EngineClosed
 from trioetcd.storage.machine import StateMachine
-from trioetcd.storage.requests import RaftRequest
 
 _ACTIONS: Final = frozenset(int(action) for action in m.AlarmAction)
 _ALARMS: Final = frozenset(int(alarm) for alarm in m.AlarmType)
@@ -49,6 +49,7 @@ class MaintenanceService:
         proposals: Proposals,
         headers: Headers,
         gate: Gate,
+        authenticator: Authenticator,
         defragmenter: Defragmenter,
         leader_transfer: LeaderTransfer,
         downgrades: Downgrades,
@@ -60,6 +61,7 @@ class MaintenanceService:
         self._proposals = proposals
         self._headers = headers
         self._gate = gate
+        self._authenticator = authenticator
         self._defragmenter = defragmenter
         self._leader_transfer = leader_transfer
         self._downgrades = downgrades
@@ -94,7 +96,7 @@ class MaintenanceService:
             raise ApiError(Code.INVALID_ARGUMENT, f"etcdserver: unknown alarm action {request.action}")
         if request.action == m.AlarmAction.ACTIVATE and request.alarm not in _ALARMS:
             raise ApiError(Code.INVALID_ARGUMENT, f"etcdserver: unknown alarm {request.alarm}")
-        response = cast("m.AlarmResponse", await self._proposals.submit(RaftRequest(request)))
+        response = cast("m.AlarmResponse", await self._proposals.submit(self._authenticator.request(request, context)))
         self._headers.complete(response.header)
         return response
 

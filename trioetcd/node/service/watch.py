@@ -10,6 +10,7 @@ from typing import NamedTuple
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.api.proto_codec import encoded_size
+from trioetcd.node.auth.authenticator import Authenticator
 from trioetcd.node.parking import Signal
 from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.gate import Gate
@@ -18,6 +19,17 @@ from trioetcd.node.upkeep.leaderless import LeaderlessStreams
 from trioetcd.storage.machine import StateMachine
 from trioetcd.storage.mvcc.watch_delivery import WatchDelivery, split_delivery
 from trioetcd.storage.mvcc.watchers import WatchStream
+
+_TOLD_AS_THEY_ARE = frozenset(map(ApiError.of, (ErrorKind.INVALID_AUTH_TOKEN, ErrorKind.AUTH_OLD_REVISION)))
+
+
+def _reason(refusal: ApiError) -> str:
+    """Why a watcher may not be, as etcd writes it: like an error of its RPC library, whatever the wire.
+
+    What a new token would mend is told as it is, as by etcd from 3.5.5 on (its issue 12385); else permission is denied.
+    """
+    told = refusal if refusal in _TOLD_AS_THEY_ARE else ApiError.of(ErrorKind.PERMISSION_DENIED)
+    return f"rpc error: code = {told.code.name.title().replace('_', '')} desc = {told.message}"
 
 
 class WatchMessage(NamedTuple):
@@ -30,7 +42,17 @@ class WatchMessage(NamedTuple):
 class WatchSession:
     """One stream. One task may call `handle` while another waits in `receive`."""
 
-    def __init__(self, *, machine: StateMachine, headers: Headers, fragment_bytes_max: int) -> None:
+    def __init__(
+        self,
+        *,
+        machine: StateMachine,
+        headers: Headers,
+        authenticator: Authenticator,
+        context: CallContext,
+        fragment_bytes_max: int,
+    ) -> None:
+        self._authenticator = authenticator
+        self._context = context
         self._headers = headers
         self._fragment_bytes_max = fragment_bytes_max
         self._queued = Signal()
@@ -41,11 +63,19 @@ class WatchSession:
     def handle(self, request: m.WatchRequest) -> None:
         """Take a request; what it leads to is received. One that asks for nothing is passed over, as etcd does."""
         if request.create_request is not None:
-            self._stream.create(request.create_request)
+            self._create(request.create_request)
         elif request.cancel_request is not None:
             self._stream.cancel(request.cancel_request.watch_id)
         elif request.progress_request is not None:
             self._stream.request_progress()
+
+    def _create(self, request: m.WatchCreateRequest) -> None:
+        try:
+            self._authenticator.check(self._context, request)
+        except ApiError as error:
+            self._stream.refuse(_reason(error), request.watch_id)
+        else:
+            self._stream.create(request)
 
     @property
     def takes_more(self) -> bool:
@@ -95,12 +125,14 @@ class WatchService:
         machine: StateMachine,
         headers: Headers,
         gate: Gate,
+        authenticator: Authenticator,
         leaderless: LeaderlessStreams,
         fragment_bytes_max: int,
     ) -> None:
         self._machine = machine
         self._headers = headers
         self._gate = gate
+        self._authenticator = authenticator
         self._leaderless = leaderless
         self._fragment_bytes_max = fragment_bytes_max
 
@@ -109,7 +141,11 @@ class WatchService:
         """Open a stream for the length of the block; raises `ApiError` when the member serves none."""
         self._gate.admit(context)
         session = WatchSession(
-            machine=self._machine, headers=self._headers, fragment_bytes_max=self._fragment_bytes_max
+            machine=self._machine,
+            headers=self._headers,
+            authenticator=self._authenticator,
+            context=context,
+            fragment_bytes_max=self._fragment_bytes_max,
         )
         follow = self._leaderless.following(session.end_leaderless) if context.require_leader else nullcontext()
         try:

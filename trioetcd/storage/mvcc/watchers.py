@@ -82,7 +82,12 @@ class WatchStream:
         return self._next_id - 1
 
     def refuse(self, reason: str, watch_id: int = INVALID_ID) -> None:
-        """Answer the creation of a watcher that is not to be (an empty range, a permission that is not there)."""
+        """Answer the creation of a watcher that is not to be (an empty range, a permission that is not there).
+
+        The ID is told unless a watcher has it, whose end this would seem to be.
+        """
+        if self._is_taken(watch_id):
+            watch_id = INVALID_ID
         revision = self._hub.store.revision
         self.push(WatchDelivery(watch_id, revision, created=True, canceled=True, cancel_reason=reason))
 
