@@ -54,9 +54,6 @@ GRACE_SECONDS: Final = 5.0
 Listener = trio.abc.Listener[trio.abc.Stream]
 
 
-REMOVED_SECONDS: Final = 1.0
-"""How long a removed member goes on (etcd's): a leader has to tell the others that its removal is committed."""
-
 async def run_member(
     config: MemberConfig,
     *,
@@ -115,6 +112,7 @@ class _Tree:
             random=environment.random,
             wall_clock=environment.wall_seconds,
             lease_forwarder=self._lease_forwarder,
+            log=environment.log,
             promotion_forwarder=PromotionForwarder(transport=self._transport),
         )
         self._gateway.attach(
@@ -142,7 +140,6 @@ class _Tree:
             wall_clock=self._environment.wall_seconds,
             log=self._log,
         )
-            log=environment.log,
 
     def _make_view(self, durations: Durations) -> MemberView:
         measures = MemberMeasures(
@@ -270,11 +267,7 @@ class _Tree:
         config = self._config
         listener = ClientListener(
             listeners=listeners,
-            routes=build_routes(
-                member=self._view,
-                max_request_bytes=config.max_request_bytes,
-                concurrent_streams=config.concurrent_streams,
-            ),
+            routes=build_routes(member=self._view, max_request_bytes=config.max_request_bytes),
             log=self._log,
             engine="h11" if config.http_engine == "h11" else "httptools",
             connections_max=client_connections_max(descriptor_limit()),

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
-from trioetcd.config.version import VersionInfo
 from trioetcd.api.services import Rpc
-
+from trioetcd.config.version import VersionInfo
 from trioetcd.node.service.context import CallContext
+
 
 class Following(Protocol):
     """What streams of a service ask of it besides its RPCs."""
 
-    @property
-    def kv(self) -> object | None:
-        """KV."""
+    def following(self, context: CallContext, end: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `end` when the call asked for a leader and there is none for long, while in the block."""
         ...
 
-    @property
-    def watch(self) -> object | None:
-        """Watch."""
-        ...
 
 class Services(Protocol):
     """The service layer."""
@@ -29,14 +25,15 @@ class Services(Protocol):
     def method(self, rpc: Rpc) -> Callable[..., Any] | None:
         """What serves an RPC, permissions included; None when it is not built: it is then refused by name.
 
-    @property
-    def lock(self) -> object | None:
-        """Lock."""
+        Of a unary RPC it is a coroutine function of request and context; of one that streams answers alone, an async
+        generator function of the same. `LeaseKeepAlive` answers each request as if it were unary, and `Watch` opens a
+        session with a context, as a context manager.
+        """
         ...
 
     @property
-    def election(self) -> object | None:
-        """Election."""
+    def lease(self) -> Following:
+        """Whom streams of keep-alives follow."""
         ...
 
 

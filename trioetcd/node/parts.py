@@ -117,7 +117,6 @@ class Parts:
             note_applied=self.quota.note_applied,
             engine_lock=engine_lock,
         )
-        self.reads = self._make_reads()
         self.tokens = make_tokens(
             config,
             secrets=environment.secrets,
@@ -134,6 +133,7 @@ class Parts:
         self.passwords = Passwords(
             cost=config.bcrypt_cost, secrets=environment.secrets, run_blocking=environment.run_blocking
         )
+        self.reads = self._make_reads()
         self.lessor = self._make_lessor()
         self.lease_primary = LeasePrimary(lessor=self.lessor, reads=self.reads, proposals=self.proposals)
         self.driver = self._make_driver()

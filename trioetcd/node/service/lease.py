@@ -109,7 +109,7 @@ class LeaseService:
         response.header = self._headers.current()
         return response
 
-    async def lease_leases(self, _: m.LeaseLeasesRequest, context: CallContext) -> m.LeaseLeasesResponse:
+    async def lease_leases(self, request: m.LeaseLeasesRequest, context: CallContext) -> m.LeaseLeasesResponse:
         """List the leases of this member's state; on the leader, what expires first is first."""
         self._gate.admit(context)
         self._authenticator.check(context, request)
