@@ -98,7 +98,7 @@ class Model:
                     )
 
     def _writes_of_lease(self, lease: int) -> Iterator[Need]:
-        return (("write", key, b"") for key, its_lease in self.lease_of.items() if its_lease == lease)
+        return (("write", key, b"") for key, its_lease in self.lease_of.items() if 0 != lease == its_lease)
 
     def may(self, user: str, need: Need) -> bool:
         roles = self.roles_of.get(user, set())
