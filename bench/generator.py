@@ -1,4 +1,4 @@
-"""Requests without wrk: one process on an epoll loop, precomputed bytes, closed loop. Also fills a server with keys.
+"""Requests without wrk: one process on an epoll loop, closed loop. Also sends finite lots, to fill a server.
 
 It runs as a process of its own (`python -m bench.generator ADDRESS FILE ...`), so that its CPU time is measured apart.
 """
@@ -6,6 +6,7 @@ It runs as a process of its own (`python -m bench.generator ADDRESS FILE ...`), 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import select
@@ -14,16 +15,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import wrk
-from bench.measure import BenchError, Measurement, children_cpu_seconds, percentile
+from bench.measure import BenchError, Measurement, children_cpu_seconds, latency_fields
 
 LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 LAST_CHUNK = b"\r\n0\r\n\r\n"
-PIPELINE = 50
+SILENCE_SECONDS_MAX = 30.0
+
+
+class ServerGone(BenchError):
+    """The server closed a connection."""
 
 
 def answer_end(data: bytes) -> int:
@@ -40,59 +45,78 @@ def answer_end(data: bytes) -> int:
 
 @dataclass
 class Client:
-    """One connection of the closed loop."""
+    """One connection of the closed loop. `number` is that of the request that it waits for."""
 
     socket: socket.socket
+    number: int = -1
     sent_at: float = 0.0
     data: bytes = b""
 
 
 @dataclass
 class Loop:
-    """All connections of one process."""
+    """All connections of one process. `on_answer` is called with the number of each request that was answered well."""
 
-    requests: Sequence[bytes]
-    position: int = 0
+    requests: Iterator[bytes]
+    on_answer: Callable[[int], None] | None = None
+    sent: int = 0
     latencies: list[float] = field(default_factory=list)
-    bad: int = 0
 
-    def send_next(self, client: Client) -> None:
-        """Send the next request of the circle on this connection."""
-        self.position = (self.position + 1) % len(self.requests)
-        client.data = b""
+    def run(self, address: tuple[str, int], connections: int, seconds: float = float("inf")) -> None:
+        """Keep all connections busy for so long, or until every request was answered."""
+        poll = select.epoll()
+        clients: dict[int, Client] = {}
+        end = time.perf_counter() + seconds
+        try:
+            for _ in range(connections):
+                client = Client(socket.create_connection(address, timeout=SILENCE_SECONDS_MAX))
+                client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                clients[client.socket.fileno()] = client
+                poll.register(client.socket, select.EPOLLIN)
+            self._keep_busy(poll, clients, end)
+        except ConnectionError as error:
+            raise ServerGone(f"the server closed a connection: {error}") from error
+        finally:
+            for client in clients.values():
+                client.socket.close()
+            poll.close()
+
+    def _keep_busy(self, poll: select.epoll, clients: dict[int, Client], end: float) -> None:
+        waiting = sum(self._send_next(client) for client in clients.values())
+        while waiting and time.perf_counter() < end:
+            events = poll.poll(SILENCE_SECONDS_MAX)
+            if not events:
+                raise BenchError(f"{waiting} requests were not answered within {SILENCE_SECONDS_MAX} s")
+            for number, _ in events:
+                client = clients[number]
+                if self._receive(client) and not self._send_next(client):
+                    waiting -= 1
+
+    def _send_next(self, client: Client) -> bool:
+        """Send the next request on this connection; whether there was one."""
+        request = next(self.requests, None)
+        if request is None:
+            return False
+        client.number, client.data = self.sent, b""
+        self.sent += 1
         client.sent_at = time.perf_counter()
-        client.socket.sendall(self.requests[self.position])
+        client.socket.sendall(request)
+        return True
 
-    def receive(self, client: Client) -> bool:
+    def _receive(self, client: Client) -> bool:
         """Read what has come; whether the answer is complete."""
-        data = client.socket.recv(1 << 16)
+        data = client.socket.recv(1 << 20)
         if not data:
-            raise BenchError("the server closed a connection")
+            raise ServerGone("the server closed a connection")
         client.data += data
         if not answer_end(client.data):
             return False
         self.latencies.append(time.perf_counter() - client.sent_at)
         if not client.data.startswith(b"HTTP/1.1 200"):
-            self.bad += 1
+            raise BenchError(f"not every request was answered with 200: {client.data[:300]!r}")
+        if self.on_answer is not None:
+            self.on_answer(client.number)
         return True
-
-    def run(self, address: tuple[str, int], connections: int, seconds: float) -> None:
-        """Keep all connections busy for so long."""
-        clients: dict[int, Client] = {}
-        poll = select.epoll()
-        for _ in range(connections):
-            client = Client(socket.create_connection(address))
-            client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            clients[client.socket.fileno()] = client
-            poll.register(client.socket, select.EPOLLIN)
-            self.send_next(client)
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            for number, _ in poll.poll(1.0):
-                if self.receive(clients[number]):
-                    self.send_next(clients[number])
-        for client in clients.values():
-            client.socket.close()
 
 
 def run(address: tuple[str, int], requests: Sequence[bytes], *, connections: int, seconds: float) -> Measurement:
@@ -107,8 +131,6 @@ def run(address: tuple[str, int], requests: Sequence[bytes], *, connections: int
     if done.returncode:
         raise BenchError(f"the generator failed:\n{done.stderr[-2000:]}")
     report = json.loads(done.stdout)
-    if report.pop("bad"):
-        raise BenchError("not every request was answered with 200")
     return Measurement(**report, generator_cores=used / report["seconds"])
 
 
@@ -122,19 +144,11 @@ def read_requests(path: Path) -> Iterator[bytes]:
         position = line_end + 1 + size
 
 
-def send_all(address: tuple[str, int], requests: Sequence[bytes]) -> None:
-    """Send the requests once, pipelined, and see that each is answered with 200."""
-    with socket.create_connection(address) as connection:
-        for start in range(0, len(requests), PIPELINE):
-            batch = requests[start : start + PIPELINE]
-            connection.sendall(b"".join(batch))
-            data, answered = b"", 0
-            while answered < len(batch):
-                data += connection.recv(1 << 16)
-                while end := answer_end(data):
-                    if not data.startswith(b"HTTP/1.1 200"):
-                        raise BenchError(f"while keys were put: {data[:300]!r}")
-                    data, answered = data[end:], answered + 1
+def send_all(address: tuple[str, int], requests: Iterable[bytes], *, connections: int = 32) -> float:
+    """Send each request once, and see that each is answered with 200; the seconds that it took."""
+    start = time.perf_counter()
+    Loop(iter(requests)).run(address, connections)
+    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -146,19 +160,10 @@ def main() -> None:
     parser.add_argument("seconds", type=float)
     options = parser.parse_args()
     host, _, port = options.address.partition(":")
-    loop = Loop(list(read_requests(options.file)))
+    loop = Loop(itertools.cycle(list(read_requests(options.file))))
     loop.run((host, int(port)), options.connections, options.seconds)
-    microseconds = sorted(latency * 1e6 for latency in loop.latencies)
-    report = {
-        "operations": len(microseconds),
-        "seconds": options.seconds,
-        "p50": percentile(microseconds, 0.5),
-        "p90": percentile(microseconds, 0.9),
-        "p99": percentile(microseconds, 0.99),
-        "worst": percentile(microseconds, 1.0),
-        "bad": loop.bad,
-    }
-    print(json.dumps(report))
+    latencies = latency_fields([latency * 1e6 for latency in loop.latencies])
+    print(json.dumps({"operations": len(loop.latencies), "seconds": options.seconds, **latencies}))
 
 
 if __name__ == "__main__":

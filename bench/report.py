@@ -1,4 +1,4 @@
-"""Figures as a table for people, as JSON for programs, and as `RESULTS.md` for the repository."""
+"""Figures as JSON for programs, and as `RESULTS.md` with its pictures for the repository."""
 
 from __future__ import annotations
 
@@ -6,121 +6,106 @@ import json
 import os
 import platform
 import re
-import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from bench.measure import Measurement
+from bench.charts import bars, curves
+from bench.floors import floors_table
+from bench.lines import Line
+from bench.pieces import PIECES, Piece
 
-COLUMNS = (
-    "workload",
-    "connections",
-    "etcd /s",
-    "trioetcd /s",
-    "ratio",
-    "etcd p50/p99 ms",
-    "trioetcd p50/p99 ms",
-    "CPU µs etcd/trioetcd",
-    "generator",
-)
+NOTES = "notes.md"
+CURVES = {"put": "put, one member", "range": "linearizable range of one key, one member"}
 
-
-@dataclass
-class Line:
-    """One workload at one number of connections: every round of both servers."""
-
-    workload: str
-    what: str
-    connections: int | None
-    samples: dict[str, list[Measurement]] = field(default_factory=lambda: {"etcd": [], "trioetcd": []})
-
-    def median(self, kind: str, name: str) -> float:
-        """The median over the rounds of one figure; 0 when there is none."""
-        values = [float(getattr(sample, name)) for sample in self.samples[kind]]
-        return statistics.median(values) if values else 0.0
-
-    @property
-    def ratio(self) -> float:
-        """Trioetcd's rate over etcd's; for a paced workload, whose rate is given, etcd's median latency over ours."""
-        name, over, under = ("p50", "etcd", "trioetcd") if self.paced else ("rate", "trioetcd", "etcd")
-        divisor = self.median(under, name)
-        return self.median(over, name) / divisor if divisor else 0.0
-
-    @property
-    def paced(self) -> bool:
-        """Whether the rate is given, so that latency is the result."""
-        return self.workload.endswith("-latency")
-
-    @property
-    def generator_cores(self) -> float:
-        """The most that the generator used of a core in any round: near 1, it is what was measured."""
-        return max((sample.generator_cores for samples in self.samples.values() for sample in samples), default=0.0)
-
-    def cells(self) -> tuple[str, ...]:
-        """The line of the table."""
-        latencies = (
-            f"{self.median(kind, 'p50') / 1e3:.2f} / {self.median(kind, 'p99') / 1e3:.2f}" for kind in self.samples
-        )
-        return (
-            self.workload,
-            "-" if self.connections is None else str(self.connections),
-            f"{self.median('etcd', 'rate'):,.0f}",
-            f"{self.median('trioetcd', 'rate'):,.0f}",
-            f"{self.ratio:.2f}",
-            *latencies,
-            " / ".join(f"{self.median(kind, 'server_cpu'):.0f}" for kind in self.samples),
-            f"{self.generator_cores:.0%}",
-        )
-
-
-def table(lines: Iterable[Line]) -> str:
-    """A table that reads well as text and is Markdown."""
-    rows = [COLUMNS, *(line.cells() for line in lines)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    texts = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    return "\n".join([texts[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *texts[1:]])
+Told = dict[str, dict[str, Any]]
 
 
 def machine() -> str:
     """The machine and the programs, named."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    cores = os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     name = cpu[1] if cpu else platform.machine()
-    return f"{name}, {cores} cores, Linux {platform.release()}, Python {platform.python_version()}"
+    python = platform.python_version()
+    return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}, Python {python}"
 
 
-def write_json(path: Path, lines: Sequence[Line], settings: dict[str, object]) -> None:
-    """Every round of every line."""
-    document = {
-        "machine": machine(),
-        "settings": settings,
-        "lines": [asdict(line) | {"ratio": line.ratio} for line in lines],
+def write_piece(folder: Path, name: str, told: dict[str, Any]) -> None:
+    """One piece's figures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n")
+
+
+def read_pieces(folder: Path) -> Told:
+    """The figures of all pieces that are there, in the order of the page."""
+    paths = {piece.name: folder / f"{piece.name}.json" for piece in PIECES}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+
+
+def write_results(folder: Path, page: Path) -> None:
+    """The page, from all figures in the folder, with pictures beside them; the notes that people write come last."""
+    told = read_pieces(folder)
+    pictures = "\n".join(
+        f"![{name}]({(folder / f'{name}.svg').relative_to(page.parent)})" for name in write_pictures(folder, told)
+    )
+    sections = "\n\n".join(_section(piece, told[piece.name]) for piece in PIECES if piece.name in told)
+    notes = f"\n## Notes\n\n{(folder / NOTES).read_text()}" if (folder / NOTES).exists() else ""
+    page.write_text(f"{_head(told)}\n\n{pictures}\n\n{sections}\n{notes}")
+
+
+def _head(told: Told) -> str:
+    machines = "; ".join(dict.fromkeys(each["machine"] for each in told.values()))
+    return (
+        "# Results\n\nMade by `python -m bench --results`, which takes turns with a real etcd 3.5.1 and trioetcd over "
+        "HTTP/JSON.\n"
+        f"Machine: {machines}; both servers, the generator and the disk share it.\n\n"
+        f"## What it is meant to reach\n\n{floors_table(told)}"
+    )
+
+
+def _section(piece: Piece, told: dict[str, Any]) -> str:
+    settings = "; ".join(f"{name} {_plain(value)}" for name, value in told["settings"].items())
+    return (
+        f"## {piece.name}: {piece.what}\n\n"
+        f"`python -m bench {piece.name}`, {told['took_seconds']:.0f} s; {settings}.\n\n{piece.page(told)}"
+    )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(str(each) for each in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def write_pictures(folder: Path, told: Told) -> list[str]:
+    """Pictures of what was measured under load; their names."""
+    lines = {name: [Line.from_json(line) for line in each["lines"]] for name, each in told.items() if "lines" in each}
+    pictures = {}
+    if rows := [row for name in lines for row in _bars(name, lines[name])]:
+        pictures["throughput"] = bars("operations a second; each row to its own scale", rows)
+    for workload, title in CURVES.items():
+        if measured := [line for line in lines.get("load", []) if line.workload == workload]:
+            points = {kind: _points(kind, measured) for kind in measured[0].samples}
+            pictures[f"latency-{workload}"] = curves(f"latency against load: {title}", points)
+    for name, picture in pictures.items():
+        (folder / f"{name}.svg").write_text(picture)
+    return list(pictures)
+
+
+def _bars(piece: str, lines: Sequence[Line]) -> list[tuple[str, dict[str, float]]]:
+    """One row for each workload, at the number of connections that says most: 64, or the only one."""
+    shown = [line for line in lines if not line.paced and line.connections in (64, 16, 4, None)]
+    chosen = {line.workload: line for line in sorted(shown, key=lambda line: line.connections or 0)}
+    suffix = {"three": ", three members", "h11": ", h11"}.get(piece, "")
+    return [
+        (f"{name}{suffix}", {kind: line.median(kind, "rate") for kind in line.samples if line.samples[kind]})
+        for name, line in chosen.items()
+    ]
+
+
+def _points(kind: str, lines: Sequence[Line]) -> dict[str, list[tuple[float, float]]]:
+    measured = [line for line in lines if line.samples[kind]]
+    return {
+        name: [(line.median(kind, "rate"), line.median(kind, name) / 1e3) for line in measured]
+        for name in ("p50", "p99")
     }
-    path.write_text(json.dumps(document, indent=1) + "\n")
-
-
-def write_results(path: Path, lines: Sequence[Line], settings: dict[str, object]) -> None:
-    """The page of the repository."""
-    meanings = "\n".join(
-        f"- `{name}`: {what}" for name, what in dict.fromkeys((line.workload, line.what) for line in lines)
-    )
-    options = ", ".join(f"{name} {value}" for name, value in settings.items())
-    path.write_text(
-        f"""# Results
-
-Made by `python -m bench --results`: {options}.
-Machine: {machine()}; both servers, the generator and the disk share it.
-
-{table(lines)}
-
-{meanings}
-
-Rates and latencies are medians over the rounds, in which both servers take turns on fresh directories. The ratio is
-trioetcd's rate over etcd's; of a paced workload, etcd's median latency over trioetcd's. `CPU` is what all members
-spend on one operation. `generator` is the most that the program which sends used of one core: as long as it is clearly
-below 100 %, the servers are what was measured.
-"""
-    )

@@ -1,13 +1,15 @@
 """Watch fan-out: streams of chunked HTTP that wait, puts that cause events, and the time between the two.
 
-It runs as a process of its own (`python -m bench.watch ADDRESS WATCHERS PUTS_A_SECOND SECONDS`), so that its CPU time
-is measured apart. Each put's value is the time at which it was sent; a sample of the deliveries reads it back.
+It runs as a process of its own (`python -m bench.watch ADDRESS WORKLOAD SECONDS PID ...`), so that its CPU time is
+measured apart; it reads that of the servers itself, once the streams are open. Each put's value is the time at which it
+was sent; a sample of the deliveries reads it back.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import itertools
 import json
 import re
 import select
@@ -15,18 +17,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.generator import answer_end
-from bench.measure import BenchError, Measurement, children_cpu_seconds, percentile
-from bench.workloads import WatchWorkload, b64, http_request
+from bench.measure import BenchError, Measurement, Usage, children_cpu_seconds, latency_fields
+from bench.requests import put, watches
+from bench.workloads import WatchWorkload, workload_of
 
-KEY = b"watched"
+CREATED = b'"created":true'
 EVENT = b'"kv":{'
 VALUE = re.compile(rb'"value":"([A-Za-z0-9+/=]+)"')
-SAMPLED_WATCHERS = 10  # all of them when puts are paced; reading values back costs the generator
-WRITERS = 4
-DRAIN_SECONDS_MAX = 20.0
+SAMPLED_STREAMS = 10  # all of them when puts are paced; reading values back costs the generator
+DRAIN_SECONDS_MAX = ANSWER_SECONDS_MAX = 20.0
 
 
 def stamp() -> bytes:
@@ -35,7 +38,7 @@ def stamp() -> bytes:
 
 
 @dataclass
-class Watcher:
+class Stream:
     """One stream. `events` counts what it was sent."""
 
     socket: socket.socket
@@ -46,10 +49,12 @@ class Watcher:
 
 @dataclass
 class FanOut:
-    """All streams and the writers of one process."""
+    """All streams and the writers of one process. Every one of `keys` is watched by as many watchers."""
 
     address: tuple[str, int]
-    watchers: dict[int, Watcher] = field(default_factory=dict)
+    keys: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    watchers_a_key: int = 0
+    streams: dict[int, Stream] = field(default_factory=dict)
     writers: dict[int, tuple[socket.socket, bytes]] = field(default_factory=dict)
     latencies: list[float] = field(default_factory=list)
     poll: select.epoll = field(default_factory=select.epoll)
@@ -58,23 +63,24 @@ class FanOut:
 
     def connect(self) -> socket.socket:
         """A connection that the loop listens to."""
-        connection = socket.create_connection(self.address)
+        connection = socket.create_connection(self.address, timeout=ANSWER_SECONDS_MAX)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.poll.register(connection, select.EPOLLIN)
         return connection
 
-    def open_watchers(self, count: int, *, sampled: int) -> None:
-        """Open the streams, each acknowledged before the next."""
-        create = http_request("/v3/watch", {"create_request": {"key": b64(KEY)}})
+    def open_streams(self, keys: Sequence[bytes], count: int, *, sampled: int) -> None:
+        """Watch each of the keys, on so many streams, each acknowledged before the next."""
         for number in range(count):
-            connection = self.connect()
-            connection.sendall(create)
+            connection, watched = self.connect(), keys[number::count]
+            connection.sendall(watches(watched))
             data = b""
-            while b'"created":true' not in data:
+            while data.count(CREATED) < len(watched):
                 data += self._recv(connection)
-            if not data.startswith(b"HTTP/1.1 200"):
-                raise BenchError(f"a watch was refused: {data[:300]!r}")
-            self.watchers[connection.fileno()] = Watcher(connection, number < sampled)
+                if not data.startswith(b"HTTP/1.1 200") or b'"canceled":true' in data:
+                    raise BenchError(f"a watch was refused: {data[-300:]!r}")
+            self.streams[connection.fileno()] = Stream(connection, number < sampled)
+        distinct = list(dict.fromkeys(keys))
+        self.keys, self.watchers_a_key = itertools.cycle(distinct), len(keys) // len(distinct)
 
     def open_writers(self, count: int) -> None:
         """Open the connections that put."""
@@ -82,19 +88,27 @@ class FanOut:
             connection = self.connect()
             self.writers[connection.fileno()] = (connection, b"")
 
+    def close(self) -> None:
+        """Close every connection."""
+        for stream in self.streams.values():
+            stream.socket.close()
+        for connection, _ in self.writers.values():
+            connection.close()
+        self.poll.close()
+
     def put(self, number: int) -> None:
         """Send one put on a writer that is free."""
         connection, _ = self.writers[number]
         self.writers[number] = (connection, b"")
         self.puts += 1
-        connection.sendall(http_request("/v3/kv/put", {"key": b64(KEY), "value": b64(stamp())}))
+        connection.sendall(put(next(self.keys), stamp()))
 
     def step(self, seconds: float) -> list[int]:
         """Receive what comes within `seconds`; the writers that became free."""
         free = []
         for number, _ in self.poll.poll(seconds):
-            if number in self.watchers:
-                self._deliver(self.watchers[number])
+            if number in self.streams:
+                self._deliver(self.streams[number])
             elif self._answered(number):
                 free.append(number)
         return free
@@ -116,23 +130,23 @@ class FanOut:
         self.answered += 1
         return True
 
-    def _deliver(self, watcher: Watcher) -> None:
-        data = watcher.tail + self._recv(watcher.socket)
-        if not watcher.sampled:
-            watcher.events += data.count(EVENT)
-            watcher.tail = data[-(len(EVENT) - 1) :]
+    def _deliver(self, stream: Stream) -> None:
+        data = stream.tail + self._recv(stream.socket)
+        if not stream.sampled:
+            stream.events += data.count(EVENT)
+            stream.tail = data[-(len(EVENT) - 1) :]
             return
         now, end = time.perf_counter_ns(), 0
         for match in VALUE.finditer(data):
             self.latencies.append((now - int(base64.b64decode(match[1])[:20])) / 1e3)
-            watcher.events += 1
+            stream.events += 1
             end = match.end()
-        watcher.tail = data[end:]
+        stream.tail = data[end:]
 
     @property
     def delivered(self) -> int:
-        """Events that have reached a watcher, over all watchers."""
-        return sum(watcher.events for watcher in self.watchers.values())
+        """Events that have come, over all streams."""
+        return sum(stream.events for stream in self.streams.values())
 
     def run(self, *, seconds: float, puts_a_second: int) -> float:
         """Put for so long, then wait until every event has reached every watcher; the seconds that all took."""
@@ -142,10 +156,10 @@ class FanOut:
         else:
             self._run_saturated(start, seconds)
         deadline = time.perf_counter() + DRAIN_SECONDS_MAX
-        while self.answered < self.puts or self.delivered < self.puts * len(self.watchers):
+        while self.answered < self.puts or self.delivered < self.puts * self.watchers_a_key:
             self.step(0.1)
             if time.perf_counter() > deadline:
-                expected = self.puts * len(self.watchers)
+                expected = self.puts * self.watchers_a_key
                 raise BenchError(f"{self.delivered} of {expected} events had come when time was up")
         return time.perf_counter() - start
 
@@ -165,11 +179,11 @@ class FanOut:
             free += self.step(0.001)
 
 
-def run(address: tuple[str, int], workload: WatchWorkload, *, seconds: float) -> Measurement:
-    """Measure one watch workload; operations are deliveries."""
+def run(address: tuple[str, int], workload: WatchWorkload, *, seconds: float, pids: Sequence[int]) -> Measurement:
+    """Measure one watch workload on the servers with these pids; operations are deliveries."""
     before = children_cpu_seconds()
-    command = [sys.executable, "-m", "bench.watch", f"{address[0]}:{address[1]}"]
-    command += [str(workload.watchers), str(workload.puts_a_second), str(seconds)]
+    command = [sys.executable, "-m", "bench.watch", f"{address[0]}:{address[1]}", workload.name, str(seconds)]
+    command += [str(pid) for pid in pids]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90, check=False)
     used = children_cpu_seconds() - before
     if done.returncode:
@@ -182,25 +196,23 @@ def main() -> None:
     """The process that watches and puts."""
     parser = argparse.ArgumentParser()
     parser.add_argument("address")
-    parser.add_argument("watchers", type=int)
-    parser.add_argument("puts_a_second", type=int)
+    parser.add_argument("workload")
     parser.add_argument("seconds", type=float)
+    parser.add_argument("pids", type=int, nargs="+")
     options = parser.parse_args()
     host, _, port = options.address.partition(":")
+    workload = workload_of(options.workload)
+    assert isinstance(workload, WatchWorkload), f"{workload.name} sends requests; it is for bench.generator"
+    streams = workload.streams or workload.watchers
     fan_out = FanOut((host, int(port)))
-    fan_out.open_watchers(options.watchers, sampled=options.watchers if options.puts_a_second else SAMPLED_WATCHERS)
-    fan_out.open_writers(WRITERS)
-    seconds = fan_out.run(seconds=options.seconds, puts_a_second=options.puts_a_second)
-    microseconds = sorted(fan_out.latencies)
-    report = {
-        "operations": fan_out.delivered,
-        "seconds": seconds,
-        "p50": percentile(microseconds, 0.5),
-        "p90": percentile(microseconds, 0.9),
-        "p99": percentile(microseconds, 0.99),
-        "worst": percentile(microseconds, 1.0),
-    }
-    print(json.dumps(report))
+    fan_out.open_streams(workload.watched_keys, streams, sampled=streams if workload.puts_a_second else SAMPLED_STREAMS)
+    fan_out.open_writers(workload.writers)
+    before = Usage.of(*options.pids)
+    seconds = fan_out.run(seconds=options.seconds, puts_a_second=workload.puts_a_second)
+    used = Usage.of(*options.pids).cpu_seconds - before.cpu_seconds
+    report = {"operations": fan_out.delivered, "seconds": seconds, "server_cores": used / seconds}
+    print(json.dumps(report | latency_fields(fan_out.latencies)))
+    fan_out.close()
 
 
 if __name__ == "__main__":

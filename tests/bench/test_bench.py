@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,10 +12,11 @@ from random import Random
 
 import pytest
 
-from bench import generator, wrk
-from bench.__main__ import parse_arguments
-from bench.measure import BenchError, Measurement, percentile
-from bench.report import Line, table, write_json, write_results
+from bench import generator, requests, wrk
+from bench.lines import Line, lines_table
+from bench.measure import BenchError, Measurement, Usage, disk_bytes, latency_fields, percentile
+from bench.options import Options, parse_arguments
+from bench.pieces import PIECES
 from bench.workloads import WORKLOADS, RequestWorkload, WatchWorkload
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -70,6 +72,23 @@ def test_bad_answers_fail_the_run() -> None:
             generator.send_all(address, REQUESTS)
 
 
+def test_each_request_of_a_lot_is_sent_once_and_its_answer_told() -> None:
+    answered: list[int] = []
+    with answering(GOOD) as address:
+        generator.Loop(iter(REQUESTS * 5), answered.append).run(address, connections=4)
+        assert generator.send_all(address, REQUESTS, connections=8) > 0
+    assert sorted(answered) == list(range(15))
+
+
+def test_a_server_that_goes_away_is_told_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=lambda: listener.accept()[0].close())
+        thread.start()
+        with pytest.raises(generator.ServerGone):
+            generator.Loop(iter(REQUESTS)).run(listener.getsockname(), connections=1)
+        thread.join(5)
+
+
 def test_wrk_counts_every_kind_of_error() -> None:
     line = (
         "RESULT requests=10 microseconds=2000000 connect=0 read=0 write=0 status={} timeout=0 p50=1 p90=2 p99=3 max=4\n"
@@ -123,33 +142,66 @@ def test_a_paced_workload_is_compared_by_latency() -> None:
     assert line.ratio == 3.0
 
 
-def test_reports(tmp_path: Path) -> None:
+def test_a_line_is_a_row_and_comes_back_from_json() -> None:
     line = Line("put", "puts", 64)
     line.samples = {"etcd": [measurement(1000)], "trioetcd": [measurement(1500)]}
-    assert "| put      | 64          | 1,000   | 1,500" in table([line])
-    write_json(tmp_path / "figures.json", [line], {"rounds": 1})
-    write_results(tmp_path / "RESULTS.md", [line], {"rounds": 1})
-    assert '"ratio": 1.5' in (tmp_path / "figures.json").read_text()
-    assert "- `put`: puts" in (tmp_path / "RESULTS.md").read_text()
+    assert "| put      | 64          | 1,000   | 1,500" in lines_table([line])
+    assert line.to_json()["ratio"] == 1.5
+    assert Line.from_json(line.to_json()) == line
 
 
 def test_an_unfinished_run_reports_zeros() -> None:
     assert Line("put", "puts", 64).ratio == 0.0
-    assert "0.00" in table([Line("put", "puts", 64)])
+    assert "0.00" in lines_table([Line("put", "puts", 64)])
+
+
+def test_what_a_process_uses_is_counted(tmp_path: Path) -> None:
+    used = Usage.of(os.getpid())
+    assert used.cpu_seconds > 0
+    assert used.resident_bytes > used.private_bytes > 1_000_000
+    (tmp_path / "file").write_bytes(b"x" * 10_000)
+    assert 10_000 <= disk_bytes(tmp_path) <= 20_000
+    assert latency_fields([3.0, 1.0, 2.0]) == {"p50": 2.0, "p90": 3.0, "p99": 3.0, "worst": 3.0}
 
 
 def test_requests_are_the_same_for_both_servers() -> None:
     for workload in WORKLOADS:
         if isinstance(workload, RequestWorkload):
-            assert workload.make(Random(1)).startswith(b"POST /v3/kv/")
+            assert workload.make(Random(1)).startswith(b"POST /v3/")
+            assert workload.make(Random(2)) == workload.make(Random(2))
         else:
             assert isinstance(workload, WatchWorkload)
-    put = WORKLOADS[0]
-    assert isinstance(put, RequestWorkload)
-    assert put.requests(seed=2)[:5] == put.requests(seed=2)[:5]
+            assert len(set(workload.watched_keys)) == (workload.watchers if workload.keys_apart else 1)
 
 
-def test_unknown_workloads_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_there_before_is_what_workloads_ask_for() -> None:
+    present = list(requests.fill())
+    assert len(present) == requests.KEYS_PRESENT + requests.LEASES_PRESENT
+    stream = requests.watches([b"a", b"b"])
+    head, _, body = stream.partition(b"\r\n\r\n")
+    assert body.count(b"create_request") == 2
+    assert b"Content-Length: %d" % len(body) in head
+
+
+def parse(*arguments: str) -> Options:
+    return parse_arguments([(piece.name, piece.what) for piece in PIECES], arguments)
+
+
+def test_all_pieces_are_run_unless_some_are_named() -> None:
+    assert parse().pieces == tuple(piece.name for piece in PIECES)
+    assert parse("keys", "scale").pieces == ("keys", "scale")
+    assert parse("--workloads", "put,range", "--connections", "1,64").pieces == ("load",)
+    assert parse("--servers", "trioetcd").kinds == ("trioetcd",)
+    assert parse("--results").out.name == "results"
+    assert parse("--http-engine", "h11").flags("trioetcd") == ["--http-engine=h11"]
+    assert parse("--http-engine", "h11").flags("etcd") == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nosuch",), ("--workloads", "nosuch"), ("--servers", "nosuch"), ("--results", "--workloads", "put")]
+)
+def test_what_is_not_known_is_refused(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parse_arguments(["--workloads", "nosuch"])
-    assert "nosuch" in capsys.readouterr().err
+        parse(*arguments)
+    told = capsys.readouterr().err
+    assert "nosuch" in told or "whole pieces" in told

@@ -1,0 +1,133 @@
+"""Workloads under load, on both servers in alternation: the pieces `load`, `three`, `large`, `watch` and `h11`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench import generator, watch, wrk
+from bench.clusters import cluster
+from bench.lines import Line, lines_table, meanings
+from bench.measure import Measurement, Usage
+from bench.options import Options
+from bench.workloads import RequestWorkload, Workload, workload_of
+from tests.conformance.servers import Server
+
+WARM_SECONDS = 1.0
+NOTE = """
+Rates and latencies are medians over the rounds, in which both servers take turns on fresh directories. The ratio is
+trioetcd's rate over etcd's; of a paced workload, etcd's median latency over trioetcd's. `CPU` is what all members
+spend on one operation. `generator` is the most that the program which sends used of one core: as long as it is clearly
+below 100 %, the servers are what was measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """Groups of workloads. Each has a cluster of its own, so that none fills the disk of another."""
+
+    groups: tuple[tuple[str, ...], ...]
+    members: int = 1
+    connections: tuple[int, ...] = ()
+    http_engine: str | None = None
+
+    def measure(self, options: Options) -> dict[str, Any]:
+        """Run all rounds."""
+        runner = Runner(self, options)
+        runner.run()
+        settings = {
+            "members": self.members,
+            "seconds": options.seconds,
+            "rounds": options.rounds,
+            "generator": runner.generator_name,
+            "http-engine": options.http_engine or "auto",
+        }
+        return {"settings": settings, "lines": [line.to_json() for lines in runner.groups for line in lines]}
+
+    def page(self, told: dict[str, Any]) -> str:
+        """The table."""
+        lines = [Line.from_json(line) for line in told["lines"]]
+        return f"{lines_table(lines)}\n\n{meanings(lines)}\n{NOTE}"
+
+
+ONE = ("put", "range", "range-serializable", "range-100", "mixed", "txn", "delete", "lease-grant", "lease-keep-alive")
+LOADS = {
+    "load": Load(groups=(ONE,)),
+    "three": Load(groups=(("put", "range", "mixed"),), members=3, connections=(1, 64, 256)),
+    "large": Load(groups=(("put-64k", "range-64k"), ("put-1m", "range-1m"))),
+    "watch": Load(groups=(("watch", "watch-1000", "watch-latency", "watch-10000"),)),
+    "h11": Load(groups=(("put", "range"),), connections=(64,), http_engine="h11"),
+}
+
+
+def measure_load(options: Options) -> dict[str, Any]:
+    """The piece `load`, or the workloads that were asked for instead."""
+    load = replace(LOADS["load"], members=options.members)
+    return (replace(load, groups=(options.workloads,)) if options.workloads else load).measure(options)
+
+
+class Runner:
+    """Measures every line on both servers, round by round."""
+
+    def __init__(self, load: Load, options: Options) -> None:
+        self._load = load
+        self._options = replace(options, http_engine=load.http_engine or options.http_engine)
+        self._requests: dict[str, list[bytes]] = {}
+        use_wrk = wrk.available() if options.generator == "auto" else options.generator == "wrk"
+        self._send = wrk.run if use_wrk else generator.run
+        self.generator_name = "wrk" if use_wrk else "bundled"
+        self.groups = [list(self._lines(group)) for group in load.groups]
+
+    def _lines(self, names: Sequence[str]) -> Iterator[Line]:
+        for name in names:
+            workload = workload_of(name)
+            if isinstance(workload, RequestWorkload):
+                for connections in self._options.connections or self._load.connections or workload.connections:
+                    yield Line(name, workload.what, connections)
+            else:
+                yield Line(name, workload.what, None)
+
+    def run(self) -> None:
+        """All rounds. The order of the two servers alternates, so that neither is always the one that comes after."""
+        kinds = self._options.kinds
+        for number in range(self._options.rounds):
+            for kind in kinds if number % 2 == 0 else reversed(kinds):
+                for lines in self.groups:
+                    with cluster(kind, self._load.members, extra=self._options.flags(kind)) as (leader, servers):
+                        self._measure_lines(number, kind, lines, leader, servers)
+
+    def _measure_lines(
+        self, number: int, kind: str, lines: Sequence[Line], leader: Server, servers: Sequence[Server]
+    ) -> None:
+        for line in lines:
+            sample = self.measure(workload_of(line.workload), leader, servers, line.connections)
+            line.samples[kind].append(sample)
+            _say(number, kind, line, sample)
+
+    def measure(
+        self, workload: Workload, leader: Server, servers: Sequence[Server], connections: int | None
+    ) -> Measurement:
+        """Warm up, then one measurement with what the servers used meanwhile."""
+        pids = [server.pid for server in servers]
+        if not isinstance(workload, RequestWorkload):
+            watch.run(leader.address, workload, seconds=WARM_SECONDS, pids=pids)
+            return watch.run(leader.address, workload, seconds=self._options.seconds, pids=pids)
+        if workload.name not in self._requests:
+            self._requests[workload.name] = workload.requests()
+        requests = self._requests[workload.name]
+        generator.send_all(leader.address, workload.prepare(), connections=1)
+        self._send(leader.address, requests, connections=connections or 1, seconds=WARM_SECONDS)
+        before = Usage.of(*pids)
+        sample = self._send(leader.address, requests, connections=connections or 1, seconds=self._options.seconds)
+        used = Usage.of(*pids).cpu_seconds - before.cpu_seconds
+        return replace(sample, server_cores=used / sample.seconds)
+
+
+def _say(number: int, kind: str, line: Line, sample: Measurement) -> None:
+    connections = "" if line.connections is None else f" at {line.connections}"
+    print(
+        f"round {number + 1}  {kind:8}  {line.workload}{connections}: {sample.rate:,.0f}/s, "
+        f"p50 {sample.p50 / 1e3:.2f} ms, p99 {sample.p99 / 1e3:.2f} ms, "
+        f"cores: server {sample.server_cores:.2f}, generator {sample.generator_cores:.2f}",
+        flush=True,
+    )
