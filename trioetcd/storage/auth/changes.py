@@ -6,11 +6,11 @@ of a user, or of all, the `TokenKeeper` is told.
 
 from __future__ import annotations
 
-from base64 import b64decode
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from trioetcd.api import go_base64
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, Code, ErrorKind
 from trioetcd.storage.auth.records import ROOT_ROLE, ROOT_USER, Grant, Role, User
@@ -53,8 +53,8 @@ def _role(state: AuthState, name: str) -> Role:
 
 def _password_hash(encoded: str) -> bytes:
     try:
-        return b64decode(encoded, validate=True)
-    except ValueError as error:
+        return go_base64.decode(encoded.encode())
+    except go_base64.Base64Error as error:
         raise ApiError(*NO_PASSWORD_USER) from error
 
 
