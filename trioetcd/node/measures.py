@@ -54,6 +54,7 @@ class MemberMeasures:
             current_revision=store.revision,
             compact_revision=store.compact_revision,
             keys=store.index.live_count,
+            auth_revision=self._parts.machine.auth.revision,
             leases_granted=leases.granted,
             leases_renewed=leases.renewed,
             leases_revoked=leases.revoked,
