@@ -27,6 +27,7 @@ from trioetcd.metrics import Durations, Metrics
 from trioetcd.node.bootstrap import Recovered, has_log, initial_members, own_member, recover
 from trioetcd.node.environment import Environment
 from trioetcd.node.handover import hand_over_leadership
+from trioetcd.node.joining import Joining, match_cluster, peer_urls_to_ask
 from trioetcd.node.measures import MemberMeasures
 from trioetcd.node.member_view import MemberView
 from trioetcd.node.parts import Parts
@@ -45,11 +46,14 @@ from trioetcd.peer.leases import LeaseForwarder
 from trioetcd.peer.listener import PeerListener
 from trioetcd.peer.measures import peer_metrics
 from trioetcd.peer.promotion import PromotionForwarder
-from trioetcd.peer.remote import BOOTSTRAP_SECONDS, fetch_cluster
+from trioetcd.peer.remote import BOOTSTRAP_SECONDS, JOIN_SECONDS, fetch_cluster
 from trioetcd.peer.transport import Transport
 
 GRACE_SECONDS: Final = 5.0
 """What requests in flight are given at a stop, before they are cancelled."""
+
+REMOVED_SECONDS: Final = 1.0
+"""How long a removed member goes on (etcd's): a leader has to tell the others that its removal is committed."""
 
 Listener = trio.abc.Listener[trio.abc.Stream]
 
@@ -66,15 +70,32 @@ async def run_member(
     Raises `StartRefused` and `OSError` for a start that an operator must put right, and whatever a task raises.
     Cancelling it ends everything at once, without a handover; the files are closed all the same.
     """
-    await _refuse_second_bootstrap(config, environment)
-    with recover(config, environment) as recovered:
+    joining = await _look_at_cluster(config, environment)
+    with recover(config, environment, joining) as recovered:
         await _Tree(config, environment, recovered).run(stop, task_status)
+
+
+async def _look_at_cluster(config: MemberConfig, environment: Environment) -> Joining | None:
+    """Before a first start: the cluster to join, if one is there to be joined. Raises `StartRefused`."""
+    if has_log(config, environment):
+        return None
+    if config.initial_cluster_state == "new":
+        await _refuse_second_bootstrap(config, environment)
+        return None
+    urls = peer_urls_to_ask(config)
+    cluster = await fetch_cluster(environment.dialer, urls, each_seconds=JOIN_SECONDS)
+    if cluster is None or not cluster.members:
+        raise StartRefused(
+            "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs "
+            f"({', '.join(urls) or 'none but its own'}); see that --initial-cluster names a member that runs"
+        )
+    if cluster.version is None:
+        raise StartRefused(f"{cluster.url} is a member of an etcd cluster, which trioetcd cannot join: start a new one")
+    return match_cluster(config, cluster_id=cluster.cluster_id, members=cluster.members)
 
 
 async def _refuse_second_bootstrap(config: MemberConfig, environment: Environment) -> None:
     """A member without a log that its cluster has seen running has lost its data, and must not vote as if new."""
-    if has_log(config, environment):
-        return
     members = initial_members(config)
     own = own_member(config, members)
     urls = [url for member in members if member.id != own.id for url in member.peer_urls]
@@ -284,7 +305,10 @@ class _Tree:
             for event in (stop, self._parts.membership.removed):
                 either.start_soon(self._cancel_at, event, either.cancel_scope)
         if self._parts.membership.removed.is_set():
-            self._log.warning("this member was removed from its cluster and stops")
+            self._log.warning("the member has been permanently removed from the cluster; it stops")
+            self._log.warning("data-dir used by this member must be removed")
+            with trio.move_on_after(REMOVED_SECONDS):
+                await stop.wait()
 
     @staticmethod
     async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:

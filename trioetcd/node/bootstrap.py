@@ -22,6 +22,7 @@ import msgpack
 from trioetcd.config import MemberConfig, StartRefused
 from trioetcd.log import Logger
 from trioetcd.node.environment import Environment
+from trioetcd.node.joining import Joining
 from trioetcd.node.ownership import check_owner, write_owner
 from trioetcd.node.protocols import PeerInfo
 from trioetcd.raft import encode_conf_change
@@ -45,6 +46,8 @@ class Recovered:
     cluster_id: int
     initial_peers: tuple[PeerInfo, ...]
     """Whom to talk to before the log has named the members."""
+    joins_as_learner: bool
+    """Whether this member is a learner before the log has named it."""
     wal: WriteAheadLog
     raft_log: RaftLog
     hard_state: HardState
@@ -54,20 +57,22 @@ class Recovered:
 
 
 @contextmanager
-def recover(config: MemberConfig, environment: Environment) -> Iterator[Recovered]:
+def recover(config: MemberConfig, environment: Environment, joining: Joining | None = None) -> Iterator[Recovered]:
     """Recover or make the member of `config`; its files are closed at the end, and its directory held until then.
+
+    `joining` is for a member that has no log yet and joins a cluster that is there.
 
     Raises `StartRefused` with one line for everything that an operator can put right.
     """
     with ExitStack() as stack:
         try:
-            recovered = _recover(config, environment, stack)
+            recovered = _recover(config, environment, joining, stack)
         except (DirectoryInUse, DiskFailure, EngineDamage, OSError, WalDamage) as error:
             raise StartRefused(str(error)) from error
         yield recovered
 
 
-def _recover(config: MemberConfig, environment: Environment, stack: ExitStack) -> Recovered:
+def _recover(config: MemberConfig, environment: Environment, joining: Joining | None, stack: ExitStack) -> Recovered:
     filesystem, log = environment.filesystem, environment.log
     check_owner(filesystem, config.data_dir)
     filesystem.make_directory(config.data_dir)
@@ -75,7 +80,7 @@ def _recover(config: MemberConfig, environment: Environment, stack: ExitStack) -
     write_owner(filesystem, config.data_dir)
     filesystem.make_directory(config.data_dir / "member")
     snapshot_files = SnapshotFiles(fs=filesystem, directory=config.snapshot_directory)
-    members = initial_members(config)
+    members = initial_members(config) if joining is None else list(joining.members)
     found = WriteAheadLog.exists(filesystem, config.wal_directory)
     if found:
         log.info("already initialized as member before, starting as etcd member", name=config.name)
@@ -84,12 +89,17 @@ def _recover(config: MemberConfig, environment: Environment, stack: ExitStack) -
         engine = _open_engine(environment, snapshot)
     else:
         engine = _make_engine(config, environment, stack)
-        wal, contents, snapshot = _make_log(config, environment, members)
+        wal, contents, snapshot = _make_log(config, environment, members, joining)
         stack.callback(wal.close)
-    member_id, cluster_id = msgpack.unpackb(contents.metadata)
+    member_id, cluster_id, has_joined = msgpack.unpackb(contents.metadata)
     machine = StateMachine.open(engine=engine)
     stack.callback(machine.close)
-    if not contents.hard_state.term and not contents.entries and not snapshot.index:
+    if machine.members.is_removed(member_id):
+        raise StartRefused(
+            f"member {member_id:x} ({config.name}) has been permanently removed from its cluster: delete "
+            f"{config.data_dir}, and add the member anew if it is to come back"
+        )
+    if not (has_joined or contents.hard_state.term or contents.entries or snapshot.index):
         contents = _write_first_entries(wal, contents, members)
     hard_state, raft_log = _log_of(config, contents, snapshot, machine)
     _tidy(environment, snapshot_files)
@@ -104,7 +114,8 @@ def _recover(config: MemberConfig, environment: Environment, stack: ExitStack) -
     return Recovered(
         member_id=member_id,
         cluster_id=cluster_id,
-        initial_peers=tuple(PeerInfo(one.id, one.peer_urls) for one in members if one.id != member_id),
+        initial_peers=_initial_peers(members, member_id, is_known=joining is not None or not has_joined),
+        joins_as_learner=joining is not None and joining.own.is_learner,
         wal=wal,
         raft_log=raft_log,
         hard_state=hard_state,
@@ -112,6 +123,13 @@ def _recover(config: MemberConfig, environment: Environment, stack: ExitStack) -
         snapshot_files=snapshot_files,
         machine=machine,
     )
+
+
+def _initial_peers(members: Sequence[Member], member_id: int, *, is_known: bool) -> tuple[PeerInfo, ...]:
+    """The others, as far as IDs can be known without the log: not those of a cluster that was joined earlier."""
+    if not is_known:
+        return ()
+    return tuple(PeerInfo(one.id, one.peer_urls) for one in members if one.id != member_id)
 
 
 def has_log(config: MemberConfig, environment: Environment) -> bool:
@@ -138,19 +156,14 @@ def initial_members(config: MemberConfig) -> list[Member]:
     return sorted(members, key=lambda member: member.id)
 
 
-def encode_identity(member_id: int, cluster_id: int) -> bytes:
-    """What a log holds of whose it is."""
-    packed: bytes = msgpack.packb((member_id, cluster_id))
+def encode_identity(member_id: int, cluster_id: int, *, has_joined: bool = False) -> bytes:
+    """What a log holds of whose it is. That of a member that has joined does not begin with the first members."""
+    packed: bytes = msgpack.packb((member_id, cluster_id, has_joined))
     return packed
 
 
 def _make_engine(config: MemberConfig, environment: Environment, stack: ExitStack) -> Engine:
     """An empty engine, for a member that has no log yet. One with a state in it is not ours to throw away."""
-    if config.initial_cluster_state == "existing":
-        raise StartRefused(
-            "joining an existing cluster (--initial-cluster-state existing) is not built yet; "
-            "start all members of a cluster with --initial-cluster-state new"
-        )
     engine = environment.engine_folder.open(create=True)
     applied = StateMachine.open(engine=engine).applied
     if applied.index:
@@ -164,11 +177,12 @@ def _make_engine(config: MemberConfig, environment: Environment, stack: ExitStac
 
 
 def _make_log(
-    config: MemberConfig, environment: Environment, members: Sequence[Member]
+    config: MemberConfig, environment: Environment, members: Sequence[Member], joining: Joining | None
 ) -> tuple[WriteAheadLog, WalContents, SnapshotMetadata]:
-    own = own_member(config, members)
-    cluster_id = compute_cluster_id([one.id for one in members])
-    metadata = encode_identity(own.id, cluster_id)
+    if joining is None:
+        metadata = encode_identity(own_member(config, members).id, compute_cluster_id([one.id for one in members]))
+    else:
+        metadata = encode_identity(joining.own.id, joining.cluster_id, has_joined=True)
     wal = WriteAheadLog.create(
         fs=environment.filesystem,
         directory=config.wal_directory,

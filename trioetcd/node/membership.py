@@ -14,12 +14,19 @@ class MembershipView:
     """Follows the membership that the state machine keeps, and lets the transport follow too."""
 
     def __init__(
-        self, *, member_id: int, machine: StateMachine, transport: Transport, initial_peers: Sequence[PeerInfo]
+        self,
+        *,
+        member_id: int,
+        machine: StateMachine,
+        transport: Transport,
+        initial_peers: Sequence[PeerInfo],
+        joins_as_learner: bool,
     ) -> None:
         self._member_id = member_id
         self._machine = machine
         self._transport = transport
         self._initial_peers = initial_peers
+        self._joins_as_learner = joins_as_learner
         self.removed = trio.Event()
 
     def changed(self) -> None:
@@ -30,10 +37,16 @@ class MembershipView:
             self.removed.set()
 
     def _peers(self) -> Sequence[PeerInfo]:
-        """The other members; before the log has named any of them, those of `--initial-cluster`."""
-        members = self._machine.members.members()
-        if len(members) <= len(self._initial_peers) and self._machine.applied.index <= len(self._initial_peers):
-            return self._initial_peers
+        """The other members; before the log has named all of the first ones, those known from the start.
+
+        To a member that joins, the log tells of times before it: until it is named itself, its own knowledge is newer.
+        """
+        membership, known = self._machine.members, self._initial_peers
+        members = membership.members()
+        begins = len(members) <= len(known) and self._machine.applied.index <= len(known)
+        is_named = membership.knows(self._member_id) or membership.is_removed(self._member_id)
+        if known and (begins or not is_named):
+            return known
         return [PeerInfo(one.id, one.peer_urls) for one in members if one.id != self._member_id]
 
     def knows(self, member_id: int) -> bool:
@@ -44,7 +57,7 @@ class MembershipView:
     def is_learner(self) -> bool:
         """Whether this member only listens."""
         own = self._machine.members.get(self._member_id)
-        return own is not None and own.is_learner
+        return self._joins_as_learner if own is None else own.is_learner
 
     @property
     def is_lone_voter(self) -> bool:

@@ -68,6 +68,7 @@ class Parts:
             machine=self.machine,
             transport=transport,
             initial_peers=recovered.initial_peers,
+            joins_as_learner=recovered.joins_as_learner,
         )
         self.compactor = Compactor(machine=self.machine)
         self.leaderless = LeaderlessStreams(

@@ -14,7 +14,7 @@ simulated is what lies outside: machines (`testing.member`), disks (`testing.dis
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -23,8 +23,10 @@ from typing import Any, Self, TypeVar
 
 import trio
 
-from trioetcd.client import Client
-from trioetcd.config import InitialMember, MemberConfig, Url
+from trioetcd.api import messages as m
+from trioetcd.api.errors import ErrorKind
+from trioetcd.client import Client, EtcdError
+from trioetcd.config import InitialMember, MemberConfig, Url, parse_url
 from trioetcd.log import Logger
 from trioetcd.testing.member import MemoryMember, open_client
 from trioetcd.testing.network import MemoryNetwork
@@ -34,6 +36,9 @@ T = TypeVar("T")
 _PEER_PORT, _CLIENT_PORT = 2380, 2379
 _LOOK_SECONDS = 0.05
 
+# What a change of the members is refused with for the time being.
+_NOT_YET = {ErrorKind.UNHEALTHY.value[1], ErrorKind.LEARNER_NOT_READY.value[1]}
+
 
 class MemoryCluster:
     """`async with MemoryCluster(3, seed=7, snapshot_count=10) as cluster:` starts all members and waits for a leader.
@@ -42,9 +47,11 @@ class MemoryCluster:
     a sync takes: from 0.02 on the log is synced as on a slow disk, in a "thread". Members are named m0, m1, ...; so
     are their hosts on `network`, and clients dial from a host called `client`. All members end with the block, at once.
 
+    Members are added and removed, as clients do it, by `add_member` and its neighbours.
+
     Attributes:
         members: a `MemoryMember` each, running or not.
-        client: a `trioetcd.client.Client` that knows all of them.
+        client: a `trioetcd.client.Client` that knows the first of them.
         network: cut it with `partition`, mend it with `heal`.
     """
 
@@ -86,7 +93,8 @@ class MemoryCluster:
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
         async with trio.open_nursery() as nursery:
-            self.members = tuple(self._make_member(nursery, number) for number in range(self._size))
+            self._nursery = nursery
+            self.members = tuple(self._make_member(self._config(number)) for number in range(self._size))
             async with open_client(self.network, [one.client_url for one in self.members], self._random) as self.client:
                 if self._start:
                     await self.start_all()
@@ -94,20 +102,20 @@ class MemoryCluster:
                 yield
             nursery.cancel_scope.cancel()
 
-    def _make_member(self, nursery: trio.Nursery, number: int) -> MemoryMember:
-        name = f"m{number}"
+    def _make_member(self, config: MemberConfig) -> MemoryMember:
+        name = config.name
         return MemoryMember(
-            config=self._config(number),
+            config=config,
             network=self.network,
-            nursery=nursery,
+            nursery=self._nursery,
             random=Random(f"{self._seed} {name}"),  # noqa: S311 # as above
             disk_seconds=self._disk_seconds,
             wal_segment_bytes=self._wal_segment_bytes,
             log=None if self._log is None else self._log.bind(logger=name),
         )
 
-    def _config(self, number: int) -> MemberConfig:
-        peer_urls = (Url("http", _host(number), _PEER_PORT),)
+    def _config(self, number: int, **joining: Any) -> MemberConfig:
+        peer_urls = (_peer_url(number),)
         client_urls = (Url("http", _host(number), _CLIENT_PORT),)
         settings: dict[str, Any] = {
             "name": f"m{number}",
@@ -116,11 +124,65 @@ class MemoryCluster:
             "initial_advertise_peer_urls": peer_urls,
             "listen_client_urls": client_urls,
             "advertise_client_urls": client_urls,
-            "initial_cluster": tuple(
-                InitialMember(f"m{one}", (Url("http", _host(one), _PEER_PORT),)) for one in range(self._size)
-            ),
+            "initial_cluster": tuple(InitialMember(f"m{one}", (_peer_url(one),)) for one in range(self._size)),
         }
-        return MemberConfig(**settings | self._overrides)
+        return MemberConfig(**settings | self._overrides | joining)
+
+    # -- who is in it
+
+    async def add_member(self, *, is_learner: bool = False, through: Client | None = None) -> MemoryMember:
+        """Add a member and start it; it runs when this returns, and may have nothing of the log yet.
+
+        Waits until the cluster is healthy enough to take one. `through` is whom to ask, by default any member.
+        """
+        member = self.new_member(await self.call_member_add(is_learner=is_learner, through=through))
+        await member.start()
+        return member
+
+    async def call_member_add(self, *, is_learner: bool = False, through: Client | None = None) -> m.MemberAddResponse:
+        """Have the next member, m<number>, added to the cluster, as a client would; then `new_member` makes it."""
+        request = m.MemberAddRequest(peerURLs=[str(_peer_url(self._size))], isLearner=is_learner)
+        return await self._when_healthy(lambda: (through or self.client).call(request))
+
+    def new_member(self, added: m.MemberAddResponse) -> MemoryMember:
+        """The member that was added, on a new machine, configured to join and not started."""
+        initial = tuple(
+            InitialMember(one.name or f"unnamed-{one.ID:x}", tuple(map(parse_url, one.peerURLs)))
+            for one in added.members
+            if added.member is not None and one.ID != added.member.ID
+        )
+        name = f"m{self._size}"
+        initial += (InitialMember(name, (_peer_url(self._size),)),)
+        config = self._config(self._size, initial_cluster=initial, initial_cluster_state="existing")
+        self._size += 1
+        member = self._make_member(config)
+        self.members = (*self.members, member)
+        return member
+
+    async def promote_member(self, member: MemoryMember, *, through: Client | None = None) -> None:
+        """Make a learner a voter, as soon as it has enough of the log."""
+        request = m.MemberPromoteRequest(ID=member.id)
+        await self._when_healthy(lambda: (through or self.client).call(request))
+
+    async def remove_member(self, member: MemoryMember, *, through: Client | None = None) -> None:
+        """Remove a member for ever and wait until it has ended; it is none of `members` any more."""
+        request = m.MemberRemoveRequest(ID=member.id)
+        await self._when_healthy(lambda: (through or self.client).call(request))
+        self.members = tuple(one for one in self.members if one is not member)
+        await member.wait_ended()
+
+    @staticmethod
+    async def _when_healthy(call: Callable[[], Awaitable[T]]) -> T:
+        """Call until the cluster is healthy, and learners ready, for it; AssertionError when that takes 30 seconds."""
+        with trio.move_on_after(30.0):
+            while True:
+                try:
+                    return await call()
+                except EtcdError as error:
+                    if error.message not in _NOT_YET:
+                        raise
+                await trio.sleep(_LOOK_SECONDS)
+        raise AssertionError("the cluster was not healthy enough for the change within 30 s")
 
     # -- all of them
 
@@ -142,14 +204,15 @@ class MemoryCluster:
                     nursery.start_soon(member.start)
 
     async def wait_leader(self, *, timeout_seconds: float = 30.0) -> MemoryMember:
-        """Wait until most members follow one leader, and return it; AssertionError when that takes too long."""
+        """Wait until most voters follow one leader, and return it; AssertionError when that takes too long."""
 
         def followed() -> MemoryMember | None:
             leader = self.leader()
             if leader is None:
                 return None
-            followers = [one for one in self.running if one.parts.leadership.lead == leader.id]
-            return leader if len(followers) > self._size // 2 else None
+            voters = leader.parts.machine.applied.conf_state.voters
+            following = {one.id for one in self.running if one.parts.leadership.lead == leader.id}
+            return leader if len(following.intersection(voters)) > len(voters) // 2 else None
 
         return await self.wait_for(followed, "a leader that most members follow", timeout_seconds=timeout_seconds)
 
@@ -176,15 +239,16 @@ class MemoryCluster:
         return "; ".join(_describe(member) for member in self.members)
 
     def partition(self, one_side: Sequence[int], other_side: Sequence[int], *, one_way: bool = False) -> None:
-        """Let nothing through between two groups of members; `one_way`: nothing from the first to the second."""
+        """Let nothing through between two groups of members, by number; `one_way`: nothing from first to second."""
         for here in one_side:
             for there in other_side:
                 self.network.partition(f"m{here}", f"m{there}", one_way=one_way)
 
     def isolate(self, member: MemoryMember) -> None:
         """Cut a member off from all others; clients still reach it."""
-        number = self.members.index(member)
-        self.partition([number], [one for one in range(self._size) if one != number])
+        for other in self.members:
+            if other is not member:
+                self.network.partition(member.name, other.name)
 
     def heal(self) -> None:
         """Undo all partitions."""
@@ -200,6 +264,10 @@ class MemoryCluster:
 
 def _host(number: int) -> str:
     return f"10.0.0.{number + 1}"
+
+
+def _peer_url(number: int) -> Url:
+    return Url("http", _host(number), _PEER_PORT)
 
 
 def _describe(member: MemoryMember) -> str:
