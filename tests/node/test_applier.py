@@ -65,6 +65,18 @@ async def test_large_entries_are_weighed(nursery: trio.Nursery) -> None:
     assert await runs_of(nursery, entries(3, 4 * SLICE_BYTES_MAX)) == [1, 1, 1]
 
 
+def test_one_slice_is_applied_at_once_and_what_is_behind_something_waits() -> None:
+    machine = Machine()
+    applier = make_applier(machine)
+    committed = entries(SLICE_ENTRIES_MAX + 2, 10)
+    applier.submit(committed[:-1])
+    assert machine.runs == [SLICE_ENTRIES_MAX]
+    assert applier.applied_index == SLICE_ENTRIES_MAX
+    applier.submit(committed[-1:])
+    assert machine.runs == [SLICE_ENTRIES_MAX]
+    assert applier.status().queued == 2
+
+
 async def test_who_no_longer_waits_is_forgotten(nursery: trio.Nursery) -> None:
     applier = make_applier(Machine())
     for index in (3, 3, 9):

@@ -72,9 +72,18 @@ class Applier:
         self.applied_term = machine.applied.term
 
     def submit(self, entries: Sequence[Entry]) -> None:
-        """Take committed entries, the next in order."""
+        """Take committed entries, the next in order. A slice of them is applied at once when nothing is before them.
+
+        So what a round has committed is answered before the next one syncs its own, and without a turn of the
+        scheduler in between; whatever is more, or is no normal entry, is left to `run`.
+        """
+        is_next = not self._queue
         self._queue.extend(entries)
-        self._queued.set()
+        if is_next and entries[0].type == EntryType.NORMAL:
+            self._apply_run()
+            self._moved()
+        if self._queue:
+            self._queued.set()
 
     def install(self, metadata: SnapshotMetadata) -> None:
         """Take a received snapshot, to be installed when everything before it is applied."""
@@ -101,16 +110,19 @@ class Applier:
         while True:
             await self._queued.wait()
             while self._queue:
-                await self._apply_slice()
+                if isinstance(self._queue[0], SnapshotMetadata):
+                    async with self._engine_lock:  # the engine is closed for it, and no thread may be working on it
+                        self._apply_slice()
+                else:
+                    self._apply_slice()
                 if self._queue:
                     await trio.lowlevel.checkpoint()
 
-    async def _apply_slice(self) -> None:
+    def _apply_slice(self) -> None:
         """Apply what is at the head of the queue: a run of normal entries, or one of the things that stand alone."""
         head = self._queue[0]
         if isinstance(head, SnapshotMetadata):
-            async with self._engine_lock:  # the engine is closed for it, and no thread may be working on it then
-                self._install(head)
+            self._install(head)
             self._queue.popleft()
         elif head.type == EntryType.NORMAL:
             self._apply_run()
