@@ -21,8 +21,10 @@ import trio
 
 from trioetcd.config import MemberConfig, StartRefused, join_urls
 from trioetcd.config.version import MIN_CLUSTER_VERSION, SERVER_VERSION
+from trioetcd.frontend.heads import Cors
+from trioetcd.frontend.hosts import guard_hosts
 from trioetcd.frontend.listener import ClientListener
-from trioetcd.frontend.routes import build_routes
+from trioetcd.frontend.routes import build_metrics_routes, build_routes
 from trioetcd.metrics import Durations, Metrics
 from trioetcd.node.bootstrap import Recovered, has_log, initial_members, own_member, recover
 from trioetcd.node.environment import Environment
@@ -54,6 +56,8 @@ GRACE_SECONDS: Final = 5.0
 
 REMOVED_SECONDS: Final = 1.0
 """How long a removed member goes on (etcd's): a leader has to tell the others that its removal is committed."""
+
+METRICS_CONNECTIONS_MAX: Final = 64
 
 Listener = trio.abc.Listener[trio.abc.Stream]
 
@@ -191,6 +195,8 @@ class _Tree:
                 peers.start_soon(self._hasten_first_election)
                 async with trio.open_nursery() as upkeep:
                     await self._start_upkeep(upkeep)
+                    if self._config.listen_metrics_urls:
+                        await self._serve_metrics(upkeep)
                     await self._serve_clients(client_listeners, stop, task_status)
                     upkeep.cancel_scope.cancel()
                 await self._hand_over()
@@ -286,9 +292,15 @@ class _Tree:
     ) -> None:
         """Serve until the stop, or until this member is removed; then give requests in flight a moment."""
         config = self._config
+        routes = build_routes(
+            member=self._view,
+            max_request_bytes=config.max_request_bytes,
+            cors=Cors(config.cors_origins),
+            concurrent_streams=config.concurrent_streams,
+        )
         listener = ClientListener(
             listeners=listeners,
-            routes=build_routes(member=self._view, max_request_bytes=config.max_request_bytes),
+            routes=guard_hosts(routes, config.host_whitelist),
             log=self._log,
             engine="h11" if config.http_engine == "h11" else "httptools",
             connections_max=client_connections_max(descriptor_limit()),
@@ -299,6 +311,18 @@ class _Tree:
             task_status.started(self._view)
             await self._wait_for_end(stop)
             listener.stop(grace_seconds=GRACE_SECONDS)
+
+    async def _serve_metrics(self, nursery: trio.Nursery) -> None:
+        """Serve metrics and health besides, to the end of the upkeep: a probe is answered while clients are let go."""
+        urls = self._config.listen_metrics_urls
+        listener = ClientListener(
+            listeners=await self._environment.network.listen(urls),
+            routes=build_metrics_routes(member=self._view),
+            log=self._log,
+            connections_max=METRICS_CONNECTIONS_MAX,
+        )
+        await nursery.start(listener.run)
+        self._log.info("serving metrics", urls=join_urls(urls))
 
     async def _wait_for_end(self, stop: trio.Event) -> None:
         async with trio.open_nursery() as either:

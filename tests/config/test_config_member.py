@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from trioetcd.config import ConfigError, InitialMember, MemberConfig, parse_initial_cluster, parse_urls
+from trioetcd.config import ConfigError, InitialMember, MemberConfig, Url, parse_initial_cluster, parse_urls
 from trioetcd.config.build import member_config
 from trioetcd.config.sources import gather
 
@@ -143,3 +143,29 @@ def test_checkpoints_of_leases_are_an_option_that_persisting_needs() -> None:
     assert build(**both).lease_checkpoint_interval_seconds == 300
     with pytest.raises(ConfigError, match="persist requires experimental-enable-lease-checkpoint"):
         build(experimental_enable_lease_checkpoint_persist="true")
+
+
+@pytest.mark.parametrize(
+    ("flags", "field", "value"),
+    [
+        ({}, "cors_origins", {"*"}),
+        ({"cors": "http://a:80, https://b"}, "cors_origins", {"http://a:80", "https://b"}),
+        ({"host-whitelist": "a, b"}, "host_whitelist", {"a", "b"}),
+        ({"host-whitelist": ""}, "host_whitelist", {"*"}),
+        ({"listen-metrics-urls": ""}, "listen_metrics_urls", ()),
+        ({"listen-metrics-urls": "http://127.0.0.1:9"}, "listen_metrics_urls", (Url("http", "127.0.0.1", 9),)),
+    ],
+)
+def test_who_may_ask_and_where(flags: dict[str, str], field: str, value: object) -> None:
+    assert getattr(member_config(gather(flags, {})), field) == value
+
+
+@pytest.mark.parametrize("origins", ["", "a.com", "http://a/x", "ftp://a:1", "*,a", "http://"])
+def test_what_is_no_origin_is_refused(origins: str) -> None:
+    with pytest.raises(ConfigError, match="is no origin; expected"):
+        member_config(gather({"cors": origins}, {}))
+
+
+def test_metrics_have_an_address_of_their_own() -> None:
+    with pytest.raises(ConfigError, match="have the same address"):
+        member_config(gather({"listen-metrics-urls": "http://127.0.0.1:2379"}, {}))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 from trioetcd.config.auth import parse_auth_token
 from trioetcd.config.auto_compaction import parse_auto_compaction
 from trioetcd.config.errors import ConfigError
 from trioetcd.config.member import (
+    ANY,
     LEASE_CHECKPOINT_INTERVAL_SECONDS,
     PROGRESS_INTERVAL_SECONDS_DEFAULT,
     ClusterState,
@@ -36,6 +38,9 @@ def member_config(settings: Settings) -> MemberConfig:
         advertise_client_urls=_urls(settings, "advertise-client-urls"),
         listen_peer_urls=_urls(settings, "listen-peer-urls"),
         initial_advertise_peer_urls=_urls(settings, "initial-advertise-peer-urls"),
+        listen_metrics_urls=_urls(settings, "listen-metrics-urls") if text("listen-metrics-urls") else (),
+        cors_origins=_cors_origins(text("cors")),
+        host_whitelist=frozenset(part.strip() for part in text("host-whitelist").split(",") if part.strip()) or ANY,
         initial_cluster=parse_initial_cluster(text("initial-cluster")),
         initial_cluster_token=text("initial-cluster-token"),
         initial_cluster_state=cast("ClusterState", text("initial-cluster-state")),
@@ -91,6 +96,16 @@ def _lease_checkpoint_interval_seconds(settings: Settings) -> float | None:
             "add --experimental-enable-lease-checkpoint"
         )
     return LEASE_CHECKPOINT_INTERVAL_SECONDS if enabled else None
+
+
+def _cors_origins(text: str) -> frozenset[str]:
+    """An origin is what a browser sends: scheme, host, and a port that is not the scheme's own. etcd wants the port."""
+    origins = frozenset(part.strip() for part in text.split(","))
+    for origin in origins - ANY:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
+            raise ConfigError(f"--cors={text}: {origin!r} is no origin; expected http://HOST:PORT,... or * for all")
+    return origins
 
 
 def _urls(settings: Settings, name: str) -> tuple[Url, ...]:

@@ -25,6 +25,8 @@ BCRYPT_COST_MAX: Final = 31
 QUOTA_BYTES_DEFAULT: Final = 2 << 30
 CONCURRENT_STREAMS_MAX: Final = 2**32 - 1
 
+ANY: Final = frozenset({"*"})
+
 _PEER_URL: Final = parse_url("http://localhost:2380")
 _CLIENT_URL: Final = parse_url("http://localhost:2379")
 
@@ -60,6 +62,12 @@ class MemberConfig:
     advertise_client_urls: tuple[Url, ...] = (_CLIENT_URL,)
     listen_peer_urls: tuple[Url, ...] = (_PEER_URL,)
     initial_advertise_peer_urls: tuple[Url, ...] = (_PEER_URL,)
+    listen_metrics_urls: tuple[Url, ...] = ()
+    """Where metrics and health are served besides the client URLs."""
+    cors_origins: frozenset[str] = ANY
+    """Origins whose pages may call; `*` is all."""
+    host_whitelist: frozenset[str] = ANY
+    """Hosts, without ports, that requests may be addressed to; `*` is all."""
     initial_cluster: tuple[InitialMember, ...] = ()
     """All members at the start; empty stands for this one alone, see `initial_members`."""
     initial_cluster_token: str = "etcd-cluster"  # noqa: S105 # it names a cluster, it opens nothing
@@ -205,10 +213,14 @@ def _check_bounds(config: MemberConfig) -> None:
 
 
 def _check_urls(config: MemberConfig) -> None:
-    listen = {"listen-client-urls": config.listen_client_urls, "listen-peer-urls": config.listen_peer_urls}
+    listen = {
+        "listen-client-urls": config.listen_client_urls,
+        "listen-peer-urls": config.listen_peer_urls,
+        "listen-metrics-urls": config.listen_metrics_urls,
+    }
     taken: dict[tuple[str, int], str] = {}
     for name, urls in listen.items():
-        if not urls:
+        if not urls and name != "listen-metrics-urls":
             raise ConfigError(f"--{name} is empty; expected http://IP:PORT")
         for url in urls:
             if not url.is_bindable:

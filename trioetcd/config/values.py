@@ -52,5 +52,5 @@ def check(flag: Flag, text: str) -> None:
         boolean(text)
     elif flag.kind is Kind.DURATION:
         duration_seconds(text)
-    elif flag.kind is Kind.URLS:
+    elif flag.kind is Kind.URLS and text != flag.default:
         parse_urls(text)

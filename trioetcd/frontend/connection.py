@@ -6,7 +6,7 @@ from typing import Final
 
 import trio
 
-from trioetcd.frontend.routes import Routes
+from trioetcd.frontend.hosts import Table
 from trioetcd.http11 import BadRequest, HttpError, ServerConnection
 from trioetcd.node.service.context import CallContext
 
@@ -17,7 +17,7 @@ _CLOSE_SECONDS: Final = 1.0
 class ClientSession:
     """Serves one connection. `streams` tells whether the present request, or the last one, is a stream."""
 
-    def __init__(self, *, connection: ServerConnection, routes: Routes, remote: str) -> None:
+    def __init__(self, *, connection: ServerConnection, routes: Table, remote: str) -> None:
         self.connection = connection
         self.remote = remote
         self._routes = routes

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import trio
 
 from trioetcd.frontend.connection import ClientSession
-from trioetcd.frontend.routes import Routes
+from trioetcd.frontend.hosts import Table
 from trioetcd.http11 import (
     BurstListener,
     DateField,
@@ -43,7 +43,7 @@ class ClientListener:
         self,
         *,
         listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
-        routes: Routes,
+        routes: Table,
         log: Logger,
         engine: Engine = "httptools",
         limits: Limits | None = None,

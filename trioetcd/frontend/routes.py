@@ -51,14 +51,14 @@ class Fixed:
 
 
 class Routes:
-    """The table, and the rules for what is not in it."""
+    """The table, and the rules for what is not in it. Without the gateway there are pages alone, and no CORS."""
 
-    def __init__(self, rows: Mapping[str, Route], *, cors: Cors) -> None:
+    def __init__(self, rows: Mapping[str, Route], *, cors: Cors, has_gateway: bool = True) -> None:
         self._rows = dict(rows)
         self._cors = cors
-        self._preflight = Fixed(cors, 200, (), b"")
+        self._preflight = Fixed(cors, 200, (), b"") if has_gateway else None
         self._not_found = Fixed(cors, 404, TEXT, b"404 page not found\n")
-        self._not_found_in_gateway = Fixed(cors, 404, TEXT, b"Not Found\n")
+        self._not_found_in_gateway = Fixed(cors, 404, TEXT, b"Not Found\n") if has_gateway else self._not_found
         # A POST on a known path is found by one lookup of the raw target; all else takes the long way.
         self._posts = {path: row.handler for path, row in self._rows.items() if row.methods == _POST}
 
@@ -73,7 +73,7 @@ class Routes:
             handler = self._posts.get(request.target)
             if handler is not None:
                 return handler
-        if request.method == "OPTIONS":
+        if request.method == "OPTIONS" and self._preflight is not None:
             return self._preflight
         try:
             path = decode_path(request.path)
@@ -124,6 +124,16 @@ def build_routes(
             row = row._replace(handler=LimitedHandler(row.handler, running=running))
         rows.update(dict.fromkeys(rpc.http_paths, row))
     return Routes(rows, cors=cors)
+
+
+def build_metrics_routes(*, member: FrontendMember) -> Routes:
+    """What is served at `--listen-metrics-urls`: metrics and health."""
+    cors = Cors(())
+    pages = get_pages(member, cors).items()
+    rows = {
+        path: Route(page, _GET, b"GET") for path, page in pages if path.startswith(("/health", "/livez", "/readyz"))
+    }
+    return Routes({**rows, "/metrics": Route(metrics_page(member, cors), _ANY)}, cors=cors, has_gateway=False)
 
 
 def _rpc_route(rpc: Rpc, services: Services, cors: Cors, errors: ErrorHeads, max_request_bytes: int) -> Route:
