@@ -30,6 +30,7 @@ from trioetcd.node.bootstrap import Recovered, has_log, initial_members, own_mem
 from trioetcd.node.environment import Environment
 from trioetcd.node.handover import hand_over_leadership
 from trioetcd.node.joining import Joining, match_cluster, peer_urls_to_ask
+from trioetcd.node.maintenance.corruption import CorruptionCheck, refuse_corrupt_start
 from trioetcd.node.measures import MemberMeasures
 from trioetcd.node.member_view import MemberView
 from trioetcd.node.parts import Parts
@@ -43,6 +44,7 @@ from trioetcd.node.upkeep.publish import publish
 from trioetcd.node.upkeep.purge import Purge
 from trioetcd.node.upkeep.versions import VersionMonitor
 from trioetcd.node.upkeep.watches import ProgressNotifier, WatchResync
+from trioetcd.peer.hashes import HashFetcher
 from trioetcd.peer.headers import PeerIdentity
 from trioetcd.peer.leases import LeaseForwarder
 from trioetcd.peer.listener import PeerListener
@@ -76,6 +78,13 @@ async def run_member(
     """
     joining = await _look_at_cluster(config, environment)
     with recover(config, environment, joining) as recovered:
+        if config.initial_corrupt_check:
+            await refuse_corrupt_start(
+                machine=recovered.machine,
+                member_id=recovered.member_id,
+                source=HashFetcher(dialer=environment.dialer),
+                log=environment.log,
+            )
         await _Tree(config, environment, recovered).run(stop, task_status)
 
 
@@ -276,6 +285,17 @@ class _Tree:
         )
         await nursery.start(purge.run)
         await nursery.start(self._descriptors.run)
+        if config.corrupt_check_interval_seconds is not None:
+            check = CorruptionCheck(
+                machine=machine,
+                leadership=parts.leadership,
+                reads=parts.reads,
+                proposals=parts.proposals,
+                source=HashFetcher(dialer=self._environment.dialer),
+                interval_seconds=config.corrupt_check_interval_seconds,
+                log=self._log,
+            )
+            await nursery.start(check.run)
 
     async def _publish(self, *, task_status: trio.TaskStatus[None]) -> None:
         await publish(
