@@ -116,10 +116,6 @@ class AuthStore:
             raise ApiError(*NO_PASSWORD_USER)
         return user.password_hash
 
-    def has_user(self, name: str) -> bool:
-        """Whether there is such a user."""
-        return name in self._state.users
-
     def status(self) -> m.AuthStatusResponse:
         """Whether auth is on, and its revision."""
         return m.AuthStatusResponse(enabled=self.enabled, authRevision=self.revision)
