@@ -8,7 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trioetcd.node.applier import SLICE_BYTES_MAX, SLICE_ENTRIES_MAX, Applier
-from trioetcd.raft.types import Entry
+from trioetcd.raft.types import ConfState, Entry, SnapshotMetadata
 from trioetcd.storage.machine import AppliedPosition, Committed, Outcome
 from trioetcd.storage.requests import Proposal
 
@@ -26,23 +26,26 @@ class Machine:
         self.applied = AppliedPosition(run[-1].index, run[-1].term)
         return []
 
+    def install(self, metadata: SnapshotMetadata) -> None:
+        self.applied = AppliedPosition(metadata.index, metadata.term)
+
 
 def entries(count: int, size_bytes: int) -> list[Entry]:
     return [Entry(1, index, data=bytes(size_bytes)) for index in range(1, count + 1)]
 
 
-def make_applier(machine: Machine) -> Applier:
+def make_applier(machine: Machine, engine_lock: trio.Lock | None = None) -> Applier:
     return Applier(
         machine=machine,  # type: ignore[arg-type] # what the applier asks of it
         raw_node=SimpleNamespace(),  # type: ignore[arg-type]
         work=SimpleNamespace(),  # type: ignore[arg-type]
         proposals=SimpleNamespace(proposal_of=lambda _: Proposal(1, ())),  # type: ignore[arg-type]
-        reconfiguration=SimpleNamespace(),  # type: ignore[arg-type]
-        snapshotter=SimpleNamespace(is_due=False),  # type: ignore[arg-type]
-        membership=SimpleNamespace(),  # type: ignore[arg-type]
+        reconfiguration=SimpleNamespace(installed=lambda: None),  # type: ignore[arg-type]
+        snapshotter=SimpleNamespace(is_due=False, install=machine.install),  # type: ignore[arg-type]
+        membership=SimpleNamespace(changed=lambda: None),  # type: ignore[arg-type]
         wake_compactor=lambda: None,
         note_applied=lambda _run, _size_bytes: None,
-        engine_lock=trio.Lock(),
+        engine_lock=engine_lock or trio.Lock(),
     )
 
 
@@ -91,4 +94,18 @@ async def test_who_no_longer_waits_is_forgotten(nursery: trio.Nursery) -> None:
     with trio.move_on_after(0.01):
         await applier.run()
     assert applier.status().waiting == 1
+    nursery.cancel_scope.cancel()
+
+
+async def test_no_engine_is_replaced_while_a_thread_works_on_it(nursery: trio.Nursery) -> None:
+    engine_lock = trio.Lock()
+    applier = make_applier(Machine(), engine_lock)
+    nursery.start_soon(applier.run)
+    async with engine_lock:
+        applier.submit(entries(2, 10))
+        applier.install(SnapshotMetadata(ConfState(), 9, 1))
+        await wait_all_tasks_blocked()
+        assert applier.applied_index == 2
+    await wait_all_tasks_blocked()
+    assert applier.applied_index == 9
     nursery.cancel_scope.cancel()
