@@ -41,8 +41,8 @@ clean: ## Remove the environment. Data directories stay.
 	$(PIP) install --constraint constraints.txt --editable .
 	touch $@
 
-# And what its developers need: tests, a real etcd to compare with, linters. Dependency groups came with pip 25.1.
+# And what its developers need: tests, a real etcd to compare with, linters, a profiler. Dependency groups came with pip 25.1.
 .venv/ready-to-develop: .venv/ready
 	$(PIP) install --upgrade "pip>=25.1"
-	$(PIP) install --constraint constraints.txt --group test --group lint
+	$(PIP) install --constraint constraints.txt --group test --group lint --group bench
 	touch $@

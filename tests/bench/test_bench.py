@@ -82,7 +82,12 @@ def test_each_request_of_a_lot_is_sent_once_and_its_answer_told() -> None:
 
 def test_a_server_that_goes_away_is_told_apart() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=lambda: listener.accept()[0].close())
+
+        def hang_up() -> None:
+            connection, _ = listener.accept()
+            connection.close()
+
+        thread = threading.Thread(target=hang_up)
         thread.start()
         with pytest.raises(generator.ServerGone):
             generator.Loop(iter(REQUESTS)).run(listener.getsockname(), connections=1)
