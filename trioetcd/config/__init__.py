@@ -1,7 +1,7 @@
 """Configuration: flags and environment in, one checked `MemberConfig` out. Imports nothing else of ours.
 
-`flags` is the table of every flag; `sources` settles who gave each its value; `build` turns the text into a
-`MemberConfig`; `member` holds that and its rules; `url` and `values` read single values.
+`flags` is the table of every flag; `sources` settles who gave each its value, `file` reads a file of them; `build`
+turns the text into a `MemberConfig`; `member` holds that and its rules; `url` and `values` read single values.
 """
 
 from __future__ import annotations

@@ -58,6 +58,7 @@ MEMBER: Final = (
     Flag("heartbeat-interval", "100", "Milliseconds between two heartbeats: one Raft tick.", Kind.INTEGER),
     Flag("election-timeout", "1000", "Milliseconds without a leader before an election.", Kind.INTEGER),
     Flag("initial-election-tick-advance", "true", "Shorten the first election's wait at start.", Kind.BOOLEAN),
+    Flag("config-file", "", "A YAML file with all settings; flags and variables have no effect then."),
     Flag("listen-peer-urls", "http://localhost:2380", "Where to listen for other members.", Kind.URLS),
     Flag("listen-client-urls", "http://localhost:2379", "Where to listen for clients.", Kind.URLS),
     Flag("listen-metrics-urls", "", "Where to serve metrics and health besides; nothing else is there.", Kind.URLS),
@@ -187,7 +188,6 @@ LATER: Final = (
     ("enable-grpc-gateway", "true"),
     ("unsafe-no-fsync", "false"),
     ("force-new-cluster", "false"),
-    ("config-file", ""),
 )
 
 # Those etcd itself ignores, those of its own storage, of gRPC alone, of its v2 API, and its experiments.

@@ -1,4 +1,4 @@
-"""Where settings come from: the command line over `TRIOETCD_*` over `ETCD_*` over the defaults.
+"""Where settings come from: the command line over `TRIOETCD_*` over `ETCD_*` over the defaults; or a file alone.
 
 What etcd does differently: it ends when a flag and a variable give the same setting. Here the flag wins and a warning
 says so. An empty variable counts as none, as there.
@@ -6,11 +6,13 @@ says so. An empty variable counts as none, as there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from trioetcd.config.errors import ConfigError
+from trioetcd.config.file import read_config_file
 from trioetcd.config.flags import FLAGS, Flag, Standing
 from trioetcd.config.values import check
 
@@ -50,14 +52,21 @@ class Settings:
         return {name: setting.text for name, setting in self.values.items() if setting.is_given}
 
 
-def gather(flags: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+def gather(
+    flags: Mapping[str, str], environment: Mapping[str, str], *, read: Callable[[Path], bytes] = Path.read_bytes
+) -> Settings:
     """Settle every flag from what the command line gave (by flag name) and from the environment.
 
-    Raises `ConfigError` for a flag that this version does not have, and for an environment variable whose value its
-    flag does not take; values of the command line have been checked where they were read.
+    When one of them names a `--config-file`, all comes from that, as with etcd; `read` gives its content.
+
+    Raises `ConfigError` for a flag that this version does not have, for a value of the environment or the file that
+    its flag does not take, and for a file that cannot be read; values of the command line have been checked where they
+    were read.
     """
     warnings: list[str] = []
     candidates = [*_of_environment(environment, warnings), *_of_command_line(flags)]
+    if files := [setting for flag, setting in candidates if flag.name == "config-file" and setting.text]:
+        candidates = _of_file(files[-1], read, candidates, warnings)
     values = {flag.name: Setting(flag.default, "default") for flag in FLAGS.values()}
     for flag, setting in candidates:
         before = values[flag.name]
@@ -86,6 +95,20 @@ def _of_environment(environment: Mapping[str, str], warnings: list[str]) -> Iter
                 _check_variable(flag, text, variable)
                 found.append((flag, Setting(text, variable)))
     return found
+
+
+def _of_file(
+    file: Setting, read: Callable[[Path], bytes], others: Iterable[tuple[Flag, Setting]], warnings: list[str]
+) -> list[tuple[Flag, Setting]]:
+    try:
+        content = read(Path(file.text))
+    except OSError as error:
+        raise ConfigError(f"{file.origin}={file.text} cannot be read: {error.strerror or error}") from error
+    ignored = sorted({setting.origin for flag, setting in others if flag.name != "config-file"})
+    if ignored:
+        warnings.append(f"{file.origin}={file.text} is given, so these have no effect: {', '.join(ignored)}")
+    settings = read_config_file(content, path=file.text, warnings=warnings)
+    return [(flag, Setting(text, origin)) for flag, text, origin in settings]
 
 
 def _check_variable(flag: Flag, text: str, variable: str) -> None:
