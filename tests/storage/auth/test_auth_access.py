@@ -265,3 +265,11 @@ def test_an_alarm_is_told_of_before_a_refusal(machine: StateMachine) -> None:
     do(machine, m.AlarmRequest(action=m.AlarmAction.ACTIVATE, alarm=m.AlarmType.NOSPACE), "root")
     assert refused(do(machine, put(b"secret"), "reader")) == "NO_SPACE"
     assert refused(do(machine, put(b"secret"))) == "NO_SPACE"
+
+
+def test_an_alarm_opens_no_door(machine: StateMachine) -> None:
+    """While one stands, etcd 3.5.1 applies what it does not refuse for the alarm without a look at who asks."""
+    do(machine, m.AlarmRequest(action=m.AlarmAction.ACTIVATE, alarm=m.AlarmType.NOSPACE), "root")
+    for op in (delete(b"secret"), m.AuthRoleAddRequest(name="mine")):
+        assert refused(do(machine, op)) == "USER_EMPTY"
+        assert refused(do(machine, op, "reader")) == "PERMISSION_DENIED"

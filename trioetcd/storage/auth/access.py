@@ -9,8 +9,8 @@ depth of a transaction, on ranges as the client gave them. What has no row is re
     USER_NOT_FOUND      the user is gone, and it is about administration
 
 Requests of administration are not refused for an old revision, as in etcd. Where etcd 3.5.1 does not look (nested
-transactions, prev_kv and leases of puts in transactions, leases, compaction, alarms), the rule is that of the releases
-which closed the hole.
+transactions, prev_kv and leases of puts in transactions, leases, compaction, alarms, anything while an alarm stands),
+the rule is that of the releases which closed the hole, or what the rule would be without the alarm.
 """
 
 from __future__ import annotations
