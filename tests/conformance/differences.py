@@ -25,7 +25,33 @@ class Deliberate:
 ON_PURPOSE: dict[str, str] = {
     "request with a future watch": "a client would resume from there, before its start; etcd 3.6.2 holds it back too "
     "(its issues 19487 and 20221)",
+    **dict.fromkeys(
+        (
+            *("closed to nobody: /v3/kv/compaction", "closed to nobody: /v3/lease/grant"),
+            *("closed to nobody: /v3/lease/timetolive", "closed to nobody: /v3/lease/leases"),
+            *("closed to nobody: /v3/lease/keepalive", "closed to nobody: /v3/lease/revoke"),
+            *("closed to nobody: /v3/cluster/member/list", "closed to nobody: /v3/maintenance/status"),
+            *("closed to nobody: /v3/maintenance/alarm", "closed to nobody: /v3/maintenance/transfer-leadership"),
+            *("closed to nobody: /v3/maintenance/downgrade", "closed to alice: /v3/lease/timetolive"),
+            *("closed to alice: /v3/lease/leases", "closed to alice: /v3/lease/keepalive"),
+            *("closed to alice: /v3/kv/compaction", "closed to alice: /v3/maintenance/alarm"),
+            *("closed to alice: /v3/maintenance/transfer-leadership", "closed to alice: /v3/maintenance/downgrade"),
+        ),
+        "with auth on, etcd 3.5.1 asks nothing of these callers; 3.5.28 and later do (CVE-2026-33413, CVE-2023-32082)",
+    ),
+    "a transaction in a transaction": "etcd 3.5.1 does not look inside; 3.5.28 and later do (CVE-2026-33343)",
+    "alice's transaction in a transaction": "as above",
+    "previous value of a put in a transaction": "to be told a value one may not read: closed in 3.5.30 (CVE-2026-44283)",
+    "a lease for a put in a transaction": "to hang keys on another's lease: closed in 3.5.30 (CVE-2026-44283)",
+    "a watch from a key on, of which the key alone may be read": "closed in 3.5.33 (CVE-2026-73499)",
+    "a watch with a bad token": "the reason tells clients to log in again, as 3.5.5 and later do (etcd issue 12385)",
+    "a refused watch beside one of its ID": "3.5.1 seems to end the other watch; later releases tell the ID -1",
+    "Bearer": "the word before a token is what HTTP clients write; later releases of 3.5 take it too",
+    "a token while auth is off": "3.5.1 refuses every token while none is needed; later releases of 3.5 do not look at it",
     "elected without its lease": "etcd tells a candidate whose key is gone that it was elected; a lock it refuses then",
+    "a learner is moved": "etcd 3.5.1 makes it a voter in its list of members, which later releases of 3.5 do not",
+    "enable a downgrade": "etcd 3.5.1 does it and never answers: what it applied is waited for in vain, until a timeout",
+    "cancel a downgrade": "as above",
     "text instead of a message": "ours refuses a JSON string at its end; Go waits for the byte after it",
     "POST /v3/kv/range:": "an empty verb after a colon is no part of the API; grpc-gateway happens to drop it",
     "an asterisk": "Go answers OPTIONS * before any handler; ours says CORS there too",
@@ -58,6 +84,16 @@ DELIBERATE: tuple[Deliberate, ...] = (
             "etcd 3.5.1 panics and ends: it looks for the key before the transaction, and then does not find it",
         )
         for keep in ("ignore_value", "ignore_lease")
+    ),
+    *(
+        Deliberate(
+            f"an alarm with an unknown {what}",
+            (Call("/v3/maintenance/alarm", body),),
+            400,
+            "etcdserver: unknown alarm",
+            "etcd 3.5.1 panics and ends",
+        )
+        for what, body in {"action": {"action": 7}, "kind": {"action": "ACTIVATE", "alarm": 7}}.items()
     ),
     Deliberate(
         "hashKV has a path of its own",

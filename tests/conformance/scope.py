@@ -11,31 +11,7 @@ from tests.conformance.cases import Case
 from tests.conformance.pair import Pair, subject_kind
 from tests.conformance.wire import Answer, Connection
 
-NOT_BUILT: frozenset[str] = frozenset(
-    {
-        "/v3/cluster/member/add",
-        "/v3/cluster/member/remove",
-        "/v3/cluster/member/update",
-        "/v3/cluster/member/promote",
-        "/v3/auth/enable",
-        "/v3/auth/disable",
-        "/v3/auth/status",
-        "/v3/auth/authenticate",
-        "/v3/auth/user/add",
-        "/v3/auth/user/get",
-        "/v3/auth/user/list",
-        "/v3/auth/user/delete",
-        "/v3/auth/user/changepw",
-        "/v3/auth/user/grant",
-        "/v3/auth/user/revoke",
-        "/v3/auth/role/add",
-        "/v3/auth/role/get",
-        "/v3/auth/role/list",
-        "/v3/auth/role/delete",
-        "/v3/auth/role/grant",
-        "/v3/auth/role/revoke",
-    }
-)
+NOT_BUILT: frozenset[str] = frozenset()
 
 
 class Keeper(Protocol):
