@@ -28,6 +28,7 @@ from tests.conformance.wire import (
 
 NO_BODY = object()
 QUIET_SECONDS = 0.15
+_NAMED = re.compile(rb"\$([A-Z]+)([+-][0-9]+)?")
 GO_BUFFER_BYTES = 2048
 Transport = type[BodyStream] | type[WebSocketStream]
 
@@ -52,7 +53,7 @@ class Call:
     def run(self, session: Session) -> list[str]:
         body = None if self.body is NO_BODY else session.encode(self.body)
         with Connection(session.server.address) as connection:
-            answer = connection.request(self.method, self.path, body, dict(self.headers))
+            answer = connection.request(self.method, self.path, body, session.fill(self.headers))
         return session.observe(answer, self)
 
 
@@ -93,7 +94,9 @@ class Open:
 
     def run(self, session: Session) -> list[str]:
         messages = [session.encode(message) for message in self.messages]
-        session.streams[self.stream] = session.transport(session.server.address, self.path, messages, self.headers)
+        session.streams[self.stream] = session.transport(
+            session.server.address, self.path, messages, session.fill(self.headers)
+        )
         return []
 
 
@@ -242,7 +245,11 @@ class Session:
         if value is None:
             return b""
         data = value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":")).encode()
-        return re.sub(rb"\$([A-Z]+)([+-][0-9]+)?", self._replace, data)
+        return _NAMED.sub(self._replace, data)
+
+    def fill(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Header lines with `$NAME` replaced: a token that was saved."""
+        return {name: _NAMED.sub(self._replace, value.encode()).decode() for name, value in headers.items()}
 
     def _replace(self, match: re.Match[bytes]) -> bytes:
         saved = self.saved.get(match[1].decode())

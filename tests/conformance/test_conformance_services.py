@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conformance.cases import Call, Case, b64, case, compact, delete, get, op_put, put, txn
+from tests.conformance.cases import Call, Case, case, compact, delete, get, op_put, put, txn
 from tests.conformance.conftest import PairKeeper
 from tests.conformance.pair import subject_kind
 from tests.conformance.scope import NOT_BUILT, check_or_refused, check_refused
@@ -19,10 +19,6 @@ SETUP = case("one key, one lease", put("foo", "bar"), Call("/v3/lease/grant", {"
 
 SIZES = ("dbSize", "dbSizeInUse", "raftIndex", "raftAppliedIndex", "raftTerm", "leader", "version")
 MEMBER = {"SELF": "members.0.ID"}
-
-
-def auth(path: str, **fields: object) -> Call:
-    return Call(f"/v3/auth/{path}", fields)
 
 
 def members(path: str, **fields: object) -> Call:
@@ -87,21 +83,7 @@ MAINTENANCE = (
     case("downgrade, cancel", Call("/v3/maintenance/downgrade", {"action": "CANCEL"})),
 )  # fmt: skip
 
-PERMISSION = {"permType": "READWRITE", "key": b64("foo")}
-AUTH = (
-    case("status", auth("status")),
-    case("enable without root", auth("enable")),
-    case("authenticate while disabled", auth("authenticate", name="root", password="x")),
-    case("disable while disabled", auth("disable")),
-    case("a token while auth is off", replace(get("foo"), headers={"Authorization": "bogus.1"})),
-    case("users", auth("user/add", password="x"), auth("user/add", name="nopw"), auth("user/add", name="cert", options={"no_password": True}), auth("user/add", name="root", password="rpw"), auth("user/add", name="root", password="rpw"), auth("user/add", name="alice", password="apw"), auth("user/list"), auth("user/get", name="alice"), auth("user/get", name="nobody"), auth("user/changepw", name="alice", password="apw2"), auth("user/changepw", name="nobody", password="x"), auth("user/delete", name="nopw"), auth("user/delete", name="nopw")),
-    case("enable before root has its role", auth("enable")),
-    case("roles", auth("role/add", name="r1"), auth("role/add", name="r1"), auth("role/add"), auth("role/add", name="root"), auth("role/grant", name="r1", perm=PERMISSION), auth("role/grant", name="r1", perm={"permType": 0, "key": b64("k"), "range_end": b64("l")}), auth("role/grant", name="r1"), auth("role/grant", name="nope", perm=PERMISSION), auth("role/get", role="r1"), auth("role/get", role="nope"), auth("role/list"), auth("role/revoke", role="r1", key=b64("nope"))),
-    case("grants", auth("user/grant", user="alice", role="nope"), auth("user/grant", user="nobody", role="root"), auth("user/grant", user="root", role="root"), auth("user/grant", user="alice", role="r1"), auth("user/get", name="alice"), auth("user/revoke", name="alice", role="nope")),
-    case("enabled", auth("enable"), auth("status"), get("foo"), put("foo"), delete("foo"), txn(), auth("user/list"), auth("authenticate", name="root", password="no"), auth("authenticate", name="nobody", password="no"), Call("/v3/auth/authenticate", {"name": "alice", "password": "apw2"}, hide=("token",), save={"TOKEN": "token"}), Call("/health", None, "GET")),
-)  # fmt: skip
-
-LATER = (*MAINTENANCE, *AUTH)
+LATER = MAINTENANCE
 
 
 @pytest.mark.parametrize("case", BUILT, ids=lambda case: case.name)

@@ -22,7 +22,7 @@ def call_context(headers: Headers, anonymous: CallContext) -> CallContext:
     if token is None and not require_leader:
         return anonymous
     return CallContext(
-        token=None if token is None else token.decode("latin-1").removeprefix("Bearer "),
+        token=None if token is None else token.decode("latin-1").strip(" \t").removeprefix("Bearer "),
         require_leader=require_leader,
         remote=anonymous.remote,
     )

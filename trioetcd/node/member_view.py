@@ -8,11 +8,8 @@ from trioetcd.api import messages as m
 from trioetcd.config.version import SERVER_VERSION, VersionInfo
 from trioetcd.node import task_tree
 from trioetcd.node.parts import Parts
-from trioetcd.node.service.context import ANYONE
 from trioetcd.node.services import Services
 from trioetcd.raft import StateType
-
-_PROBED_KEY = b"health"
 
 
 class MemberView:
@@ -44,9 +41,8 @@ class MemberView:
         return self.parts.membership.is_learner
 
     async def probe_read(self, *, serializable: bool) -> None:
-        """Read one key as a client would; raises `ApiError` when that fails."""
-        request = m.RangeRequest(key=_PROBED_KEY, keys_only=True, limit=1, serializable=serializable)
-        await self.services.kv.range(request, ANYONE)
+        """Read one key as a client would, permissions apart; raises `ApiError` when that fails."""
+        await self.services.kv.probe(serializable=serializable)
 
     def metrics_text(self) -> bytes:
         """All metrics in Prometheus' text format."""

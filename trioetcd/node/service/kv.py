@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from trioetcd.api import messages as m
 from trioetcd.node.auth.authenticator import Authenticator
 from trioetcd.node.maintenance.quota import Quota
 from trioetcd.node.proposals import Proposals
 from trioetcd.node.reads import ReadLoop
-from trioetcd.node.service.context import CallContext
+from trioetcd.node.service.context import ANYONE, CallContext
 from trioetcd.node.service.gate import Gate
 from trioetcd.node.service.headers import Headers
 from trioetcd.node.upkeep.compaction import Compactor
@@ -17,6 +17,8 @@ from trioetcd.storage.machine import StateMachine
 from trioetcd.storage.mvcc.checks import check_delete_range, check_put, check_range, check_txn
 from trioetcd.storage.mvcc.range_query import answer_range
 from trioetcd.storage.mvcc.txn import is_read_only, is_serializable, read_txn
+
+_PROBED_KEY: Final = b"health"
 
 
 class KvService:
@@ -55,6 +57,13 @@ class KvService:
         response = answer_range(self._machine.store, request)
         response.header = self._headers.current()
         return response
+
+    async def probe(self, *, serializable: bool) -> None:
+        """Read one key as a client would, permissions apart: whether that works is how healthy the member is."""
+        self._gate.admit(ANYONE, learner_serves=serializable)
+        if not (serializable or self._reads.may_read_now):
+            await self._reads.wait_linearizable()
+        answer_range(self._machine.store, m.RangeRequest(key=_PROBED_KEY, keys_only=True, limit=1))
 
     async def put(self, request: m.PutRequest, context: CallContext) -> m.PutResponse:
         """Write one key."""
