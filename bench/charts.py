@@ -11,7 +11,7 @@ COLOURS = {"etcd": "#8b93a1", "trioetcd": "#2f6fde"}
 TEXT = "#30343b"
 GRID = "#e3e6ea"
 BAR, GAP, LABEL, TOP = 13, 12, 190, 52
-PLOT_HEIGHT, LEFT, BOTTOM, RIGHT = 300, 60, 46, 20
+PLOT_HEIGHT, LEFT, BOTTOM, RIGHT = 300, 70, 46, 50
 
 Point = tuple[float, float]
 
@@ -36,37 +36,38 @@ def bars(title: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
 
 
 def curves(title: str, lines: Mapping[str, Mapping[str, Sequence[Point]]]) -> str:
-    """Latency in ms (logarithmic) against requests a second; `lines` by server, then by percentile.
+    """Latency in ms against connections, both logarithmic; `lines` by server, then by percentile.
 
     The first percentile of a server is drawn solid, the others dashed.
     """
     points = [point for named in lines.values() for series in named.values() for point in series]
-    right = _nice(max((x for x, _ in points), default=1))
+    ticks = sorted({x for x, _ in points})
+    right = math.log10(max([10.0, *ticks]))
     lows = [y for _, y in points if y > 0] or [1]
     low, high = math.floor(math.log10(min(lows))), max(math.ceil(math.log10(max(lows))), 1)
 
     def place(x: float, y: float) -> Point:
         down = (high - math.log10(max(y, 10**low))) / (high - low)
-        return LEFT + x / right * (WIDTH - LEFT - RIGHT), TOP + down * PLOT_HEIGHT
+        return LEFT + math.log10(max(x, 1)) / right * (WIDTH - LEFT - RIGHT), TOP + down * PLOT_HEIGHT
 
-    parts = [_legend(title), *_axes(place, right, low, high)]
+    parts = [_legend(title), *_axes(place, ticks, low, high)]
     for kind, named in lines.items():
         for number, (name, series) in enumerate(named.items()):
             parts += _curve([place(*point) for point in series], COLOURS[kind], name, dashed=number > 0)
     return _svg(TOP + PLOT_HEIGHT + BOTTOM, parts)
 
 
-def _axes(place: Callable[[float, float], Point], right: float, low: int, high: int) -> list[str]:
+def _axes(place: Callable[[float, float], Point], ticks: Sequence[float], low: int, high: int) -> list[str]:
     parts = []
     for power in range(low, high + 1):
-        _, y = place(0, 10.0**power)
+        _, y = place(1, 10.0**power)
         parts.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}" stroke="{GRID}"/>')
         parts.append(_text(LEFT - 8, y + 4, f"{10.0**power:g} ms", anchor="end", size=11))
-    for step in range(5):
-        x, y = place(right * step / 4, 10.0**low)
-        parts.append(_text(x, y + 18, f"{right * step / 4:,.0f}", anchor="middle", size=11))
+    for tick in ticks:
+        x, y = place(tick, 10.0**low)
+        parts.append(_text(x, y + 18, f"{tick:,.0f}", anchor="middle", size=11))
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(_text(middle, TOP + PLOT_HEIGHT + 38, "requests a second", anchor="middle", size=11))
+    parts.append(_text(middle, TOP + PLOT_HEIGHT + 38, "connections", anchor="middle", size=11))
     return parts
 
 
@@ -102,9 +103,3 @@ def _svg(height: float, parts: Sequence[str]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" font-family="sans-serif">\n'
         f'<rect width="100%" height="100%" fill="#ffffff"/>\n{body}\n</svg>\n'
     )
-
-
-def _nice(most: float) -> float:
-    """The next round number that is not below, for the end of an axis."""
-    power = 10.0 ** math.floor(math.log10(most)) if most > 0 else 1.0
-    return next(step * power for step in (1, 1.5, 2, 3, 4, 6, 8, 10) if step * power >= most)

@@ -16,7 +16,7 @@ from bench.lines import Line
 from bench.pieces import PIECES, Piece
 
 NOTES = "notes.md"
-CURVES = {"put": "put, one member", "range": "linearizable range of one key, one member"}
+CURVES = {"put": "a put, one member", "range": "a linearizable range of one key, one member"}
 
 Told = dict[str, dict[str, Any]]
 
@@ -86,7 +86,9 @@ def write_pictures(folder: Path, told: Told) -> list[str]:
     for workload, title in CURVES.items():
         if measured := [line for line in lines.get("load", []) if line.workload == workload]:
             points = {kind: _points(kind, measured) for kind in measured[0].samples}
-            pictures[f"latency-{workload}"] = curves(f"latency against load: {title}", points)
+            pictures[f"latency-{workload}"] = curves(
+                f"latency of {title}, by connections that send without a pause", points
+            )
     for name, picture in pictures.items():
         (folder / f"{name}.svg").write_text(picture)
     return list(pictures)
@@ -94,8 +96,8 @@ def write_pictures(folder: Path, told: Told) -> list[str]:
 
 def _bars(piece: str, lines: Sequence[Line]) -> list[tuple[str, dict[str, float]]]:
     """One row for each workload, at the number of connections that says most: 64, or the only one."""
-    shown = [line for line in lines if not line.paced and line.connections in (64, 16, 4, None)]
-    chosen = {line.workload: line for line in sorted(shown, key=lambda line: line.connections or 0)}
+    shown = [line for line in lines if not line.paced and line.connections in (4, 16, 64, None)]
+    chosen = {line.workload: line for line in shown}  # lines stand in the order of their connections, so the most win
     suffix = {"three": ", three members", "h11": ", h11"}.get(piece, "")
     return [
         (f"{name}{suffix}", {kind: line.median(kind, "rate") for kind in line.samples if line.samples[kind]})
@@ -106,6 +108,6 @@ def _bars(piece: str, lines: Sequence[Line]) -> list[tuple[str, dict[str, float]
 def _points(kind: str, lines: Sequence[Line]) -> dict[str, list[tuple[float, float]]]:
     measured = [line for line in lines if line.samples[kind]]
     return {
-        name: [(line.median(kind, "rate"), line.median(kind, name) / 1e3) for line in measured]
+        name: [(float(line.connections or 1), line.median(kind, name) / 1e3) for line in measured]
         for name in ("p50", "p99")
     }

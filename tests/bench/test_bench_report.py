@@ -83,7 +83,7 @@ def test_figures_stand_side_by_side() -> None:
 
 
 def test_pictures_stay_within_their_frame() -> None:
-    picture = curves("title & more", {"etcd": {"p50": [(0, 0.01), (5000, 900.0)], "p99": []}})
+    picture = curves("title & more", {"etcd": {"p50": [(1, 0.01), (1000, 900.0)], "p99": []}})
     root = ET.fromstring(picture)
     circles = [element for element in root.iter() if element.tag.endswith("circle")]
     assert len(circles) == 2
