@@ -167,10 +167,6 @@ class Ask:
         connection.send(encode_request(self.call.method, self.call.path, body, dict(self.call.headers)))
         return []
 
-    @property
-    def path(self) -> str:
-        return self.call.path
-
 
 @dataclass(frozen=True)
 class Answered:
@@ -223,11 +219,6 @@ class Case:
 
     name: str
     steps: tuple[Step, ...]
-
-    @property
-    def paths(self) -> set[str]:
-        """The paths that the case needs; they decide whether it is about an RPC that is not built yet."""
-        return {step.path for step in self.steps if isinstance(step, Call | Open | Ask)}
 
 
 class Session:

@@ -64,6 +64,7 @@ class Generator:
             (2, self._revoke),
             (2, self._time_to_live),
             (1, self._leases),
+            (3, self._alarm),
         )
 
     def sequence(self, count: int) -> list[Call]:
@@ -137,6 +138,12 @@ class Generator:
     def _time_to_live(self) -> Call:
         body = {"ID": self._random.choice((1, 2, 3)), **self._flags(keys=0.8)}
         return Call("/v3/lease/timetolive", body, hide=("TTL",), unordered=("keys",))
+
+    def _alarm(self) -> Call:
+        """Mostly taken back: while one stands, little is done."""
+        action = self._random.choice(("GET", "ACTIVATE", "DEACTIVATE", "DEACTIVATE", "DEACTIVATE"))
+        body = {"action": action, "alarm": "NOSPACE", "memberID": str(self._random.choice((1, 1, 2)))}
+        return Call("/v3/maintenance/alarm", body, unordered=("alarms",))
 
     def _leases(self) -> Call:
         return Call("/v3/lease/leases", {})

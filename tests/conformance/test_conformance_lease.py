@@ -8,7 +8,6 @@ from collections.abc import Callable
 import pytest
 
 from tests.conformance.cases import Call, Case, Finish, Open, Take, case, delete, get, op_put, put, txn, watch
-from tests.conformance.scope import check_or_refused
 
 pytestmark = pytest.mark.conformance
 
@@ -106,8 +105,8 @@ def test_keys_of_leases(check: Callable[[Case], None], case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", LIFE, ids=lambda case: case.name)
-def test_life_of_leases(keeper: object, case: Case) -> None:
-    check_or_refused(keeper, case)
+def test_life_of_leases(check: Callable[[Case], None], case: Case) -> None:
+    check(case)
 
 
 def test_expiry(check: Callable[[Case], None]) -> None:
