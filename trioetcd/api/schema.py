@@ -75,11 +75,12 @@ def _field(
     oneof: str | None = None,
     enum: type[IntEnum] | None = None,
     message: Callable[[], type] | None = None,
+    secret: bool = False,
 ) -> Any:
     spec = (number, wire_type, repeated, oneof, enum, message)
     if repeated:
         return field(default_factory=list, metadata={_SPEC: spec})
-    return field(default=None if oneof else ZERO[wire_type], metadata={_SPEC: spec})
+    return field(default=None if oneof else ZERO[wire_type], metadata={_SPEC: spec}, repr=not secret)
 
 
 def bytes_(number: int, *, repeated: bool = False, oneof: str | None = None) -> Any:
@@ -87,9 +88,9 @@ def bytes_(number: int, *, repeated: bool = False, oneof: str | None = None) -> 
     return _field(number, WireType.BYTES, repeated=repeated, oneof=oneof)
 
 
-def string(number: int, *, repeated: bool = False) -> Any:
-    """Text."""
-    return _field(number, WireType.STRING, repeated=repeated)
+def string(number: int, *, repeated: bool = False, secret: bool = False) -> Any:
+    """Text; what is `secret` does not show in `repr`, and so in no log."""
+    return _field(number, WireType.STRING, repeated=repeated, secret=secret)
 
 
 def int64(number: int, *, repeated: bool = False, oneof: str | None = None) -> Any:

@@ -46,7 +46,7 @@ class TokenGranted:
     """
 
     name: str = string(1)
-    simple_token: str = string(2)
+    simple_token: str = string(2, secret=True)
 
 
 @message("trioetcd.storage.DowngradeSet")

@@ -71,7 +71,7 @@ class AuthenticateRequest:
     """What Auth.Authenticate is asked."""
 
     name: str = string(1)
-    password: str = string(2)
+    password: str = string(2, secret=True)
 
 
 @message("etcdserverpb.AuthUserAddRequest")
@@ -79,9 +79,9 @@ class AuthUserAddRequest:
     """What Auth.UserAdd is asked."""
 
     name: str = string(1)
-    password: str = string(2)
+    password: str = string(2, secret=True)
     options: UserAddOptions | None = nested(3, lambda: UserAddOptions)
-    hashedPassword: str = string(4)
+    hashedPassword: str = string(4, secret=True)
 
 
 @message("etcdserverpb.AuthUserGetRequest")
@@ -103,8 +103,8 @@ class AuthUserChangePasswordRequest:
     """What Auth.UserChangePassword is asked."""
 
     name: str = string(1)
-    password: str = string(2)
-    hashedPassword: str = string(3)
+    password: str = string(2, secret=True)
+    hashedPassword: str = string(3, secret=True)
 
 
 @message("etcdserverpb.AuthUserGrantRoleRequest")
@@ -199,7 +199,7 @@ class AuthenticateResponse:
     """What Auth.Authenticate answers."""
 
     header: ResponseHeader | None = nested(1, lambda: ResponseHeader)
-    token: str = string(2)
+    token: str = string(2, secret=True)
 
 
 @message("etcdserverpb.AuthUserAddResponse")

@@ -12,5 +12,10 @@ class CallContext(NamedTuple):
     require_leader: bool = False
     remote: str = ""
 
+    def __repr__(self) -> str:
+        """Without the token, which opens what its user may do."""
+        has_token = self.token is not None
+        return f"CallContext(token={has_token}, require_leader={self.require_leader}, remote={self.remote!r})"
+
 
 ANYONE = CallContext()
