@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final, Protocol, cast
 
 from trioetcd.api import messages as m
@@ -126,8 +127,9 @@ class MaintenanceService:
         view = self._machine.engine.view()
         with view:
             try:
-                async for blob in snapshot_blobs(view):
-                    yield blob
+                async with aclosing(snapshot_blobs(view)) as blobs:
+                    async for blob in blobs:
+                        yield blob
             except EngineClosed as error:
                 raise ApiError(
                     Code.UNAVAILABLE, "etcdserver: the state was replaced by the leader's meanwhile: ask again"
