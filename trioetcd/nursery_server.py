@@ -57,7 +57,7 @@ GRACE_SECONDS: Final = 5.0
 """What requests in flight are given at a stop, before they are cancelled."""
 
 REMOVED_SECONDS: Final = 1.0
-"""How long a removed member goes on (etcd's): a leader has to tell the others that its removal is committed."""
+"""How long a leader that was removed goes on (etcd's): it has to tell the others that its removal is committed."""
 
 METRICS_CONNECTIONS_MAX: Final = 64
 
@@ -153,7 +153,7 @@ class _Tree:
             driver=self._parts.driver,
             snapshotter=self._parts.snapshotter,
             membership=self._parts.membership,
-            maintenance=self._services.maintenance,
+            downgrades=self._parts.downgrades,
             lease_primary=self._parts.lease_primary,
             promotion=self._parts.promotion,
         )
@@ -351,8 +351,9 @@ class _Tree:
         if self._parts.membership.removed.is_set():
             self._log.warning("the member has been permanently removed from the cluster; it stops")
             self._log.warning("data-dir used by this member must be removed")
-            with trio.move_on_after(REMOVED_SECONDS):
-                await stop.wait()
+            if self._parts.leadership.is_leader:
+                with trio.move_on_after(REMOVED_SECONDS):
+                    await stop.wait()
 
     @staticmethod
     async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:

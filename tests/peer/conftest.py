@@ -137,6 +137,10 @@ class Handler:
         await trio.lowlevel.checkpoint()
         return m.HashKVResponse(header=m.ResponseHeader(revision=61), hash=42, compact_revision=revision)
 
+    async def is_downgrade_enabled(self) -> bool:
+        await trio.lowlevel.checkpoint()
+        return True
+
     async def lease_keep_alive(self, lease_id: int) -> int:
         await trio.lowlevel.checkpoint()
         if not self.leads:

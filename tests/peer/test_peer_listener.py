@@ -191,6 +191,13 @@ async def test_hash_kv(autojump_clock, cluster, one) -> None:
         assert (refused.status, refused.body) == (400, b"error unmarshalling request\n")
 
 
+async def test_a_downgrade_is_told(cluster, one) -> None:
+    response = await ask(cluster, "GET", "/downgrade/enabled")
+    assert (response.status, response.body) == (200, b"true")
+    assert response.headers[b"content-type"] == b"text/plain"
+    assert (await ask(cluster, "POST", "/downgrade/enabled", body=b"")).status == 405
+
+
 async def test_what_is_not_http_is_refused_and_harms_nobody(autojump_clock, cluster, one) -> None:
     stream = await cluster.network.host("stranger").dial(cluster.url(1))
     await stream.send_all(b"\x16\x03\x01 not http\r\n\r\n")

@@ -20,6 +20,7 @@ from trioetcd.node.leadership import Leadership
 from trioetcd.node.lease_primary import LeasePrimary
 from trioetcd.node.lessor import Lessor
 from trioetcd.node.maintenance.defragment import Defragmenter
+from trioetcd.node.maintenance.downgrade import Downgrades
 from trioetcd.node.maintenance.quota import Quota
 from trioetcd.node.membership import MembershipView
 from trioetcd.node.parking import Signal
@@ -135,6 +136,7 @@ class Parts:
             cost=config.bcrypt_cost, secrets=environment.secrets, run_blocking=environment.run_blocking
         )
         self.reads = self._make_reads()
+        self.downgrades = Downgrades(machine=self.machine, reads=self.reads, proposals=self.proposals)
         self.lessor = self._make_lessor()
         self.lease_primary = LeasePrimary(lessor=self.lessor, reads=self.reads, proposals=self.proposals)
         self.driver = self._make_driver()

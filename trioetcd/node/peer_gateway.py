@@ -8,10 +8,10 @@ from trioetcd.api import messages as m
 from trioetcd.log import Logger
 from trioetcd.node.driver import RaftDriver
 from trioetcd.node.lease_primary import LeasePrimary
+from trioetcd.node.maintenance.downgrade import Downgrades
+from trioetcd.node.maintenance.hashing import hash_keys
 from trioetcd.node.membership import MembershipView
 from trioetcd.node.promotion import Promotion
-from trioetcd.node.service.context import ANYONE
-from trioetcd.node.service.maintenance import MaintenanceService
 from trioetcd.node.snapshotting import OutgoingSnapshot, Snapshotter
 from trioetcd.raft.types import Message
 from trioetcd.storage.engine_folder import Receiver
@@ -36,7 +36,7 @@ class PeerGateway:
         driver: RaftDriver,
         snapshotter: Snapshotter,
         membership: MembershipView,
-        maintenance: MaintenanceService,
+        downgrades: Downgrades,
         lease_primary: LeasePrimary,
         promotion: Promotion,
     ) -> None:
@@ -44,7 +44,7 @@ class PeerGateway:
         self._driver = driver
         self._snapshotter = snapshotter
         self._membership = membership
-        self._maintenance = maintenance
+        self._downgrades = downgrades
         self._lease_primary = lease_primary
         self._promotion = promotion
 
@@ -91,7 +91,13 @@ class PeerGateway:
 
     async def hash_kv(self, revision: int) -> m.HashKVResponse:
         """The hash of the store as of a revision; raises `ApiError`."""
-        return await self._maintenance.hash_kv(m.HashKVRequest(revision=revision), ANYONE)
+        found = await hash_keys(self._machine, revision)
+        header = m.ResponseHeader(revision=self._machine.store.revision)
+        return m.HashKVResponse(header=header, hash=found.hash, compact_revision=found.compact_revision)
+
+    async def is_downgrade_enabled(self) -> bool:
+        """Whether the cluster is going back to an earlier version; raises `ApiError`."""
+        return await self._downgrades.is_enabled()
 
     async def lease_keep_alive(self, lease_id: int) -> int:
         """Keep a lease alive as the leader; its TTL in seconds, 0: there is none. Raises `NotPrimary`, `ApiError`."""

@@ -14,7 +14,6 @@ from trioetcd.log import Logger
 from trioetcd.node.auth.guard import Guard, Method
 from trioetcd.node.bootstrap import Recovered
 from trioetcd.node.leader_calls import LeaderCalls
-from trioetcd.node.maintenance.downgrade import Downgrades
 from trioetcd.node.maintenance.leader_transfer import LeaderTransfer
 from trioetcd.node.parts import Parts
 from trioetcd.node.protocols import LeaseForwarder, PromotionForwarder
@@ -167,7 +166,7 @@ def _make_maintenance(config: MemberConfig, parts: Parts, headers: Headers, gate
             leadership=parts.leadership,
             timeout_seconds=config.request_timeout_seconds,
         ),
-        downgrades=Downgrades(machine=parts.machine, reads=parts.reads, proposals=parts.proposals),
+        downgrades=parts.downgrades,
     )
 
 

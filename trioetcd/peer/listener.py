@@ -10,6 +10,7 @@
 | /members                     | GET    | the members, as an array (see `members`)                         |
 | /members/promote/ID          | POST   | a learner becomes a voter, asked of the leader (see `promotion`) |
 | /members/hashkv              | GET    | hash of the store at the revision in the JSON body               |
+| /downgrade/enabled           | GET    | `true` or `false`                                                |
 | /leases{,/internal,/batch}   | POST   | the time of leases, asked of the leader (see `leases`)           |
 
 Everything on it trusts the network that it listens on. What comes under /raft has to pass the rules of `checks`;
@@ -70,6 +71,7 @@ CONNECTIONS_MAX: Final = 1024
 _JSON_BODY_BYTES_MAX: Final = 64 * 1024
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 _JSON: Final = (b"Content-Type", b"application/json")
+_PLAIN: Final = (b"Content-Type", b"text/plain")
 
 
 class Exchange(NamedTuple):
@@ -140,6 +142,7 @@ class PeerListener:
                 Route("/version", "GET", self._version),
                 Route("/members", "GET", self._members),
                 Route("/members/hashkv", "GET", self._hash_kv),
+                Route("/downgrade/enabled", "GET", self._downgrade_enabled),
                 Route(PROMOTE_PATH, "POST", self._promote, has_rest=True),
                 Route(KEEP_ALIVE_PATH, "POST", self._lease_route(answer_keep_alive)),
                 Route(INTERNAL_PATH, "POST", self._lease_route(answer_internal)),
@@ -340,6 +343,13 @@ class PeerListener:
         header = {"revision": answer.header.revision if answer.header is not None else 0}
         fields = {"header": header, "hash": answer.hash, "compact_revision": answer.compact_revision}
         return Answer(200, json.dumps(fields, separators=(",", ":")).encode(), (_JSON,))
+
+    async def _downgrade_enabled(self, _: Exchange) -> Answer:
+        try:
+            enabled = await self._handler.is_downgrade_enabled()
+        except ApiError as error:
+            return _text(500, f"failed to fetch downgrade info: {error.message}")
+        return Answer(200, b"true" if enabled else b"false", (_PLAIN,))
 
     def _lease_route(
         self,

@@ -56,6 +56,10 @@ class RaftHandler(Protocol):
         """The hash of the store as of a revision (0: the latest); raises `ApiError`."""
         ...
 
+    async def is_downgrade_enabled(self) -> bool:
+        """Whether the cluster is going back to an earlier version, read linearizably; raises `ApiError`."""
+        ...
+
     async def lease_keep_alive(self, lease_id: int) -> int:
         """Keep a lease alive as the leader; its TTL in seconds, 0 when there is none.
 
