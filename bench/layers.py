@@ -11,9 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,12 +95,10 @@ def profile(case: Case, leader: Server, profiled: Server, options: Options) -> d
     sample = runner.measure(workload, leader, [profiled], CONNECTIONS)
     user_after, system_after = cpu_times(profiled.pid)
     longer = Runner(Load(groups=()), replace(options, seconds=PROFILE_SECONDS + 1))
-    background = threading.Thread(target=longer.measure, args=(workload, leader, [profiled], CONNECTIONS))
-    background.start()
-    try:
+    with ThreadPoolExecutor(1) as background:
+        load = background.submit(longer.measure, workload, leader, [profiled], CONNECTIONS)
         stacks = sample_stacks(profiled.pid, PROFILE_SECONDS)
-    finally:
-        background.join()
+        load.result()
     by_layer, by_function = fold(stacks)
     total = by_layer.total()
     if not total:

@@ -40,7 +40,7 @@ class Load:
             "seconds": options.seconds,
             "rounds": options.rounds,
             "generator": runner.generator_name,
-            "http-engine": options.http_engine or "auto",
+            "http-engine": self.http_engine or options.http_engine or "auto",
         }
         return {"settings": settings, "lines": [line.to_json() for lines in runner.groups for line in lines]}
 
@@ -109,14 +109,15 @@ class Runner:
     ) -> Measurement:
         """Warm up, then one measurement with what the servers used meanwhile."""
         pids = [server.pid for server in servers]
+        warm = min(WARM_SECONDS, self._options.seconds)
         if not isinstance(workload, RequestWorkload):
-            watch.run(leader.address, workload, seconds=WARM_SECONDS, pids=pids)
+            watch.run(leader.address, workload, seconds=warm, pids=pids)
             return watch.run(leader.address, workload, seconds=self._options.seconds, pids=pids)
         if workload.name not in self._requests:
             self._requests[workload.name] = workload.requests()
         requests = self._requests[workload.name]
         generator.send_all(leader.address, workload.prepare(), connections=1)
-        self._send(leader.address, requests, connections=connections or 1, seconds=WARM_SECONDS)
+        self._send(leader.address, requests, connections=connections or 1, seconds=warm)
         before = Usage.of(*pids)
         sample = self._send(leader.address, requests, connections=connections or 1, seconds=self._options.seconds)
         used = Usage.of(*pids).cpu_seconds - before.cpu_seconds

@@ -67,7 +67,7 @@ def parse_arguments(pieces: Sequence[tuple[str, str]], arguments: Sequence[str] 
     add("--keys", type=int, default=1_000_000, help="of `keys` (default 1,000,000)")
     add("--scale", type=float, default=1.0, help="of `scale` and `catch-up`: a share of the leases, watchers and keys")
     add("--out", type=Path, metavar="DIR", help="where figures are written as JSON (default bench/out)")
-    add("--results", action="store_true", help="write figures to bench/results, then bench/RESULTS.md from all there")
+    add("--results", action="store_true", help="write to bench/results, then bench/RESULTS.md from all that is there")
     add("--json", type=Path, metavar="FILE", help="write every measurement of this run to one file")
     given = vars(parser.parse_args(arguments))
     known = {"pieces": names, "workloads": [workload.name for workload in WORKLOADS], "servers": KINDS}

@@ -17,7 +17,7 @@ from bench.load import Load, Runner
 from bench.measure import Measurement, Usage
 from bench.options import Options
 from bench.requests import VALUE_BYTES, b64, http_request, lease_grant
-from bench.watch import FanOut
+from bench.streams import FanOut
 from bench.workloads import workload_of
 from tests.conformance.servers import Server
 from tests.conformance.wire import Connection
