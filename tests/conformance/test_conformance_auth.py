@@ -191,6 +191,7 @@ CONCURRENCY = tuple(
             ("/v3/election/campaign", {"name": b64("e"), "lease": 99, "value": b64("v")}),
             ("/v3/election/leader", {"name": b64("e")}),
             ("/v3/election/proclaim", {"leader": {"name": b64("e"), "key": b64("e/63"), "rev": 1, "lease": 99}, "value": b64("v")}),
+            ("/v3/election/observe", {"name": b64("e")}),
             ("/v3/election/resign", {"leader": {"name": b64("e"), "key": b64("e/63"), "rev": 1, "lease": 99}}),
         )
     )
