@@ -120,8 +120,11 @@ class MemoryFileSystem:
         for inode in dict.fromkeys(self._names.values()):
             inode.crash(random, mode)
 
-    def fail_sync(self, *, after: int = 1) -> None:
-        """Let the sync that comes as number `after` from now fail with EIO; what it was to write never arrives."""
+    def fail_sync(self, *, after: int | None = 1) -> None:
+        """Let the sync that comes as number `after` from now fail with EIO; what it was to write never arrives.
+
+        None takes that back.
+        """
         self._syncs_until_failure = after
 
     def overwrite(self, path: Path, offset: int, data: bytes) -> None:

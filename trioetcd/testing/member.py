@@ -51,6 +51,8 @@ class MemoryMember:
             `power_off`: the operation is then not done.
         may_fail: whether an error that ends the member is kept in `failure` instead of ending the whole cluster.
         failure: that error.
+        disk_seconds: how long a sync of the log takes.
+        wall_offset_seconds: how far its time of day is off; nothing else of its clock is.
     """
 
     def __init__(
@@ -73,10 +75,11 @@ class MemoryMember:
         self.before_operation: Callable[[str], None] | None = None
         self.may_fail = False
         self.failure: Exception | None = None
+        self.wall_offset_seconds = 0.0
         self._network = network
         self._nursery = nursery
         self._random = random
-        self._disk_seconds = disk_seconds
+        self.disk_seconds = disk_seconds
         self._wal_segment_bytes = wal_segment_bytes
         self._log = log or null_logger()
         self._run: _Run | None = None
@@ -140,7 +143,7 @@ class MemoryMember:
         Only a disk that is slow is synced in a thread, where it can stall without holding up all members: give
         `MemoryCluster` 0.02 `disk_seconds` or more.
         """
-        assert self._disk_seconds >= STALL_SECONDS_MIN, f"disk_seconds is {self._disk_seconds}, below 0.02"
+        assert self.disk_seconds >= STALL_SECONDS_MIN, f"disk_seconds is {self.disk_seconds}, below 0.02"
         if self._disk_free.is_set():
             self._disk_free = trio.Event()
 
@@ -238,7 +241,7 @@ class MemoryMember:
             dialer=self._network.host(self.name),
             random=self._random,
             secrets=self._random,
-            wall_seconds=_wall_seconds,
+            wall_seconds=self._wall_seconds,
             stopwatch=self._stopwatch,
             run_blocking=self._run_blocking,
             read_file=Path.read_bytes,
@@ -253,14 +256,17 @@ class MemoryMember:
             raise PowerLost(f"{self.name} went off before: {what}")
         self._syncs += what.startswith("sync ")
 
+    def _wall_seconds(self) -> float:
+        return START_OF_TIME + trio.current_time() + self.wall_offset_seconds
+
     def _stopwatch(self) -> float:
         """Virtual time, and what the syncs that ran inline would have taken."""
-        return trio.current_time() + self._syncs * self._disk_seconds
+        return trio.current_time() + self._syncs * self.disk_seconds
 
     async def _run_blocking(self, work: Callable[[], None]) -> None:
         """As a thread would: it takes its time, and a cancellation waits for it."""
         with trio.CancelScope(shield=True):
-            await trio.sleep(self._disk_seconds)
+            await trio.sleep(self.disk_seconds)
             await self._disk_free.wait()
         work()
 
@@ -312,10 +318,6 @@ def open_client(
 
 async def _dial(host: MemoryHost, endpoint: Endpoint) -> trio.abc.Stream:
     return await host.dial(endpoint.url)
-
-
-def _wall_seconds() -> float:
-    return START_OF_TIME + trio.current_time()
 
 
 def _is_death(error: Exception) -> bool:
