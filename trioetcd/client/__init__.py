@@ -14,6 +14,7 @@ trio.run(main)
 """
 
 from trioetcd.client.client import Client, connect
+from trioetcd.client.election import Election, Leadership, Observation
 from trioetcd.client.endpoints import Endpoint, OpenStream
 from trioetcd.client.errors import (
     AuthFailed,
@@ -24,6 +25,7 @@ from trioetcd.client.errors import (
     FutureRevision,
     InvalidArgument,
     KeyNotFound,
+    LeaseLost,
     LeaseNotFound,
     MemberNotFound,
     NoSpace,
@@ -37,6 +39,8 @@ from trioetcd.client.errors import (
     Unimplemented,
 )
 from trioetcd.client.keys import FROM_KEY, Text, prefix_end
+from trioetcd.client.lease import Lease
+from trioetcd.client.lock import Lock
 from trioetcd.client.txn import (
     create_revision_of,
     delete_op,
@@ -56,16 +60,22 @@ __all__ = [
     "Client",
     "Compacted",
     "DeadlineExceeded",
+    "Election",
     "Endpoint",
     "EtcdError",
     "FailedPrecondition",
     "FutureRevision",
     "InvalidArgument",
     "KeyNotFound",
+    "Leadership",
+    "Lease",
+    "LeaseLost",
     "LeaseNotFound",
+    "Lock",
     "MemberNotFound",
     "NoSpace",
     "NotFound",
+    "Observation",
     "OpenStream",
     "PermissionDenied",
     "ProtocolError",

@@ -6,7 +6,8 @@ What may be repeated is decided here and nowhere else:
     it broke after the request was sent     reads go on, at the same endpoint when the connection was a kept one, which
                                             the server may have closed; a write raises Unavailable: it may have happened
     the server said UNAVAILABLE             reads go on; a write raises what the server said
-    the server said "invalid auth token"    every call authenticates anew and is sent once more: it was not looked at
+    the server said that the token is not   every call authenticates anew and is sent once more: it was not looked at
+    valid, or from before a change of users
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _CANNOT_CONNECT: Final = (OSError, trio.BrokenResourceError, trio.TooSlowError)
 _REQUIRE_LEADER: Final = (b"Grpc-Metadata-hasleader", b"true")
 """A stream is to end when its member loses the leader: it would be silent otherwise, for as long as that lasts."""
 
+_STALE_TOKEN: Final = (ErrorKind.INVALID_AUTH_TOKEN.value[1], ErrorKind.AUTH_OLD_REVISION.value[1])
 _CONTENT: Final = (b"Content-Type", b"application/json")
 
 
@@ -83,7 +85,7 @@ class Channel:
             try:
                 return await self._call(request, response_type, path, repeatable=repeatable)
             except EtcdError as error:
-                if self._credentials is None or error.message != ErrorKind.INVALID_AUTH_TOKEN.value[1]:
+                if self._credentials is None or error.message not in _STALE_TOKEN:
                     raise
             await self._authenticate(self._credentials)
             return await self._call(request, response_type, path, repeatable=repeatable)

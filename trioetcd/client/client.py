@@ -1,4 +1,4 @@
-"""The client: one method a call, typed requests and responses, nothing in the background."""
+"""The client: one method a call, typed requests and responses; no task but in the blocks of leases."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from typing import Any, TypeVar
 
 from trioetcd.api import messages as m
 from trioetcd.client.channel import UNARY, Channel, Credentials
+from trioetcd.client.election import Election
 from trioetcd.client.endpoints import OpenStream, network, parse_endpoints
 from trioetcd.client.keys import Text, key_range, to_bytes
+from trioetcd.client.lease import Lease, keep_alive, open_lease
+from trioetcd.client.line import Line
+from trioetcd.client.lock import Lock, open_lock
 from trioetcd.client.txn import is_read_only
 from trioetcd.client.watch import Watch, open_watch
 
@@ -31,7 +35,7 @@ async def connect(
 ) -> AsyncIterator[Client]:
     """A client of the cluster whose members' client URLs are `endpoints`, for the length of the block.
 
-    Connections are opened when they are needed; nothing runs in the background, and nothing is left after the
+    Connections are opened when they are needed; tasks run in the blocks of leases alone, and nothing is left after the
     block. `credentials` are user and password. An endpoint that does not answer for `dial_seconds` while it is
     connected to counts as away. `open_stream` opens connections by other means than the network.
 
@@ -148,6 +152,63 @@ class Client:
         """Drop the history before `revision`; `physical` waits until it is gone from the member's disk."""
         return await self._call(m.CompactionRequest(revision=revision, physical=physical), m.CompactionResponse)
 
+    def lease(self, ttl: int, *, lease_id: int = 0) -> AbstractAsyncContextManager[Lease]:
+        """A lease of `ttl` seconds that is kept alive during the block, and revoked at its end.
+
+            async with client.lease(10) as lease:
+                await client.put("host/7", "here", lease=lease.id)
+
+        A server may raise a short `ttl`; what it granted is `lease.ttl_seconds`. When the lease ends all the same, or
+        no server can be reached for that long, `lease.lost` is set, the block is cancelled, and LeaseLost is raised at
+        its end. An error of the block comes out as it is.
+        """
+        grant = m.LeaseGrantRequest(TTL=ttl, ID=lease_id)
+        return open_lease(channel=self._channel, grant=grant, random=self._random)
+
+    def lock(self, name: Text, *, ttl: int = 10) -> AbstractAsyncContextManager[Lock]:
+        """Wait for the lock of a name, in the order of coming, and hold it during the block.
+
+            async with client.lock("jobs") as lock:
+                await client.txn(compare=[lock.guard], success=[put_op("jobs/next", "8")])
+
+        It hangs on a lease of `ttl` seconds that is kept alive. When that is lost the block is cancelled, as with
+        `lease`; but what the block has sent may still arrive after another one has got the lock. Writes that must not
+        are transactions with `lock.guard`, or tell `lock.revision` to whom they reach.
+        """
+        return open_lock(line=self._line(name), lease=self.lease(ttl))
+
+    def election(self, name: Text) -> Election:
+        """The election of a name: to campaign in, to observe, to ask who leads."""
+
+        def watch(prefix: bytes, *, start_revision: int) -> AbstractAsyncContextManager[Watch]:
+            return self.watch(prefix, prefix=True, start_revision=start_revision)
+
+        return Election(line=self._line(name), open_lease=self.lease, open_watch=watch)
+
+    async def lease_grant(self, ttl: int, *, lease_id: int = 0) -> m.LeaseGrantResponse:
+        """Grant a lease that nobody keeps alive; with ID 0 the server chooses one."""
+        return await self._call(m.LeaseGrantRequest(TTL=ttl, ID=lease_id), m.LeaseGrantResponse)
+
+    async def lease_revoke(self, lease_id: int) -> m.LeaseRevokeResponse:
+        """End a lease and delete its keys. Raises LeaseNotFound."""
+        return await self._call(m.LeaseRevokeRequest(ID=lease_id), m.LeaseRevokeResponse)
+
+    async def lease_keep_alive(self, lease_id: int) -> m.LeaseKeepAliveResponse:
+        """Let a lease begin its time anew, once; `TTL` is 0 when there is no such lease."""
+        return await keep_alive(self._channel, lease_id)
+
+    async def lease_time_to_live(self, lease_id: int, *, keys: bool = False) -> m.LeaseTimeToLiveResponse:
+        """What is left of a lease, and with `keys` what hangs on it; `TTL` is -1 when there is no such lease."""
+        return await self._call(m.LeaseTimeToLiveRequest(ID=lease_id, keys=keys), m.LeaseTimeToLiveResponse)
+
+    async def leases(self) -> m.LeaseLeasesResponse:
+        """All leases."""
+        return await self._call(m.LeaseLeasesRequest(), m.LeaseLeasesResponse)
+
+    async def member_list(self, *, linearizable: bool = True) -> m.MemberListResponse:
+        """The members of the cluster; not `linearizable`: those that the member that answers knows of."""
+        return await self._call(m.MemberListRequest(linearizable=linearizable), m.MemberListResponse)
+
     async def status(self) -> m.StatusResponse:
         """What the member that answers says of itself and of its leader."""
         return await self._call(m.StatusRequest(), m.StatusResponse)
@@ -191,6 +252,9 @@ class Client:
             filters=list(filters),
         )
         return open_watch(channel=self._channel, request=request, random=self._random)
+
+    def _line(self, name: Text) -> Line:
+        return Line(channel=self._channel, random=self._random, name=name)
 
     async def _call(self, request: object, response_type: type[T], *, repeatable: bool | None = None) -> T:
         row = UNARY[type(request)]

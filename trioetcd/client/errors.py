@@ -11,6 +11,7 @@ EtcdError
 ├─ ResourceExhausted        └─ NoSpace
 ├─ Unauthenticated          └─ AuthFailed
 ├─ PermissionDenied
+├─ LeaseLost                what a block relied on is gone: its lease, or the key of its lock
 ├─ Unimplemented
 └─ ProtocolError            what came is not an etcd server's answer
 """
@@ -101,6 +102,13 @@ class AuthFailed(Unauthenticated):
 
 class PermissionDenied(EtcdError):
     """The user may not do this."""
+
+
+class LeaseLost(EtcdError):
+    """What a block relied on is gone: its lease ended, or could not be kept alive, or its key was deleted."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.NOT_FOUND, message)
 
 
 class Unimplemented(EtcdError):

@@ -21,6 +21,7 @@ import trio
 from trioetcd.api import json_codec
 from trioetcd.api import messages as m
 from trioetcd.api.errors import Code, ErrorKind
+from trioetcd.client.backoff import Backoff
 from trioetcd.client.channel import Channel
 from trioetcd.client.errors import Compacted, EtcdError, ProtocolError, Unavailable, error_of, error_of_reason
 from trioetcd.client.wire import WatchLine, error_of_body
@@ -30,8 +31,6 @@ _PATH: Final = "/v3/watch"
 _LINE_BYTES_MAX: Final = 512 * 1024 * 1024
 _BROKEN: Final = (trio.BrokenResourceError, HttpError, Unavailable)
 """What another try, there or elsewhere, can mend."""
-
-_BACKOFF_SECONDS: Final = (0.05, 2.0)  # first and longest wait before another endpoint is tried
 
 
 class Watch:
@@ -45,7 +44,7 @@ class Watch:
     def __init__(self, *, channel: Channel, request: m.WatchCreateRequest, random: Random) -> None:
         self._channel = channel
         self._request = request
-        self._backoff = _Backoff(random)
+        self._backoff = Backoff(random)
         self._next_revision = request.start_revision  # 0 until the server has said where it begins
         self._events: deque[m.Event] = deque()
         self._failure: EtcdError | None = None
@@ -191,23 +190,6 @@ def _revision_of(event: m.Event) -> int:
 
 def _without_repetitions(events: list[m.Event], next_revision: int) -> Iterator[m.Event]:
     return (event for event in events if _revision_of(event) >= next_revision)
-
-
-class _Backoff:
-    """Waits that double, each cut by chance to between half and all of it, so that clients do not come in step."""
-
-    def __init__(self, random: Random) -> None:
-        self._random = random
-        self.reset()
-
-    def reset(self) -> None:
-        """All is well: the next wait is a first one."""
-        self._seconds, self._seconds_max = _BACKOFF_SECONDS
-
-    def next_seconds(self) -> float:
-        seconds = self._seconds * self._random.uniform(0.5, 1.0)
-        self._seconds = min(self._seconds * 2, self._seconds_max)
-        return seconds
 
 
 @asynccontextmanager

@@ -36,6 +36,14 @@ class WatchLine:
     error: StreamError | None = nested(2, lambda: StreamError)
 
 
+@message("trioetcd.client.KeepAliveLine")
+class KeepAliveLine:
+    """The answer to one keep-alive: a response or the error that ends the stream."""
+
+    result: m.LeaseKeepAliveResponse | None = nested(1, lambda: m.LeaseKeepAliveResponse)
+    error: StreamError | None = nested(2, lambda: StreamError)
+
+
 def error_of_body(status: int, body: bytes) -> EtcdError:
     """The exception for an answer that is not 200."""
     try:
