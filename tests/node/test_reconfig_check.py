@@ -28,7 +28,7 @@ def make_check(members: str, *, enabled: bool = True) -> ReconfigCheck:
         if row.id != SELF
     ]
     machine = SimpleNamespace(
-        members=SimpleNamespace(members=lambda: tuple(rows), get=lambda number: {r.id: r for r in rows}.get(number))
+        members=SimpleNamespace(members=lambda: tuple(rows), get={row.id: row for row in rows}.get)
     )
     transport = SimpleNamespace(status=lambda: TransportStatus(tuple(peers)))
     return ReconfigCheck(

@@ -42,6 +42,7 @@ class MemberMeasures:
             proposals_pending=proposals.waiting + proposals.in_flight,
             proposals_failed=proposals.failed,
             read_indexes_failed=parts.reads.status().failed,
+            learners_promoted=parts.promotion.succeeded,
             quota_bytes=parts.quota.limit_bytes or 0,
         )
 

@@ -37,7 +37,9 @@ _PEER_PORT, _CLIENT_PORT = 2380, 2379
 _LOOK_SECONDS = 0.05
 
 # What a change of the members is refused with for the time being.
-_NOT_YET = {ErrorKind.UNHEALTHY.value[1], ErrorKind.LEARNER_NOT_READY.value[1]}
+_NOT_YET = {
+    kind.value[1] for kind in (ErrorKind.UNHEALTHY, ErrorKind.LEARNER_NOT_READY, ErrorKind.MEMBER_NOT_ENOUGH_STARTED)
+}
 
 
 class MemoryCluster:

@@ -68,10 +68,6 @@ class MemoryMember:
     ) -> None:
         self.config = config
         self.name = config.name
-        self.filesystem = MemoryFileSystem(before_operation=self._operation)
-        self.engines = MemoryEngineFolder(
-            filesystem=self.filesystem, directory=config.data_dir / "member", random=random
-        )
         self.before_operation: Callable[[str], None] | None = None
         self.may_fail = False
         self.failure: Exception | None = None
@@ -87,6 +83,14 @@ class MemoryMember:
         self._syncs = 0
         self._disk_free = trio.Event()
         self._disk_free.set()
+        self._id: int | None = None
+        self._new_disk()
+
+    def _new_disk(self) -> None:
+        self.filesystem = MemoryFileSystem(before_operation=self._operation)
+        self.engines = MemoryEngineFolder(
+            filesystem=self.filesystem, directory=self.config.data_dir / "member", random=self._random
+        )
 
     # -- its life
 
@@ -100,6 +104,16 @@ class MemoryMember:
         except BaseException:
             self._run = None
             raise
+        self._remember_id()
+
+    def _remember_id(self) -> None:
+        if self._run is not None and self._run.view is not None:
+            self._id = self._run.view.parts.leadership.member_id
+
+    def wipe(self) -> None:
+        """Give it an empty disk, as when a machine is replaced by a new one. It must be down."""
+        assert self._run is None, f"{self.name} runs: kill it before its disk is taken away"
+        self._new_disk()
 
     async def stop(self) -> None:
         """Stop it in order, as SIGTERM does; return when it has ended."""
@@ -170,8 +184,10 @@ class MemoryMember:
 
     @property
     def id(self) -> int:
-        """Its member ID."""
-        return self.parts.leadership.member_id
+        """Its member ID, also while it is down, once it has run."""
+        self._remember_id()
+        assert self._id is not None, f"{self.name} has not run yet"
+        return self._id
 
     @property
     def view(self) -> MemberView:
