@@ -62,3 +62,10 @@ class AlarmRaised:
 
     member_id: int = uint64(1)
     alarm: int = enumeration(2, m.AlarmType)
+
+
+@message("trioetcd.storage.HistoryExpired")
+class HistoryExpired:
+    """The leader has seen that the history before a revision need not be kept longer (`--auto-compaction-mode`)."""
+
+    revision: int = int64(1)

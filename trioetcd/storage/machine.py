@@ -28,6 +28,7 @@ from trioetcd.storage.internal_ops import (
     AlarmRaised,
     ClusterVersionSet,
     DowngradeSet,
+    HistoryExpired,
     LeaseExpired,
     LeasesRemaining,
     MemberAttributes,
@@ -91,6 +92,7 @@ class StateMachine:
             ClusterVersionSet: self._cluster_version,
             LeaseExpired: self._lease_expired,
             LeasesRemaining: self._leases_remaining,
+            HistoryExpired: self._compact,
             **dict.fromkeys(AUTH_CHANGES, self._change_auth),
             TokenGranted: self._grant_token,
             DowngradeSet: self._set_downgrade,
@@ -202,7 +204,7 @@ class StateMachine:
     def _txn(self, request: m.TxnRequest) -> m.TxnResponse:
         return apply_txn(self.store, self.leases, request)
 
-    def _compact(self, request: m.CompactionRequest) -> m.CompactionResponse:
+    def _compact(self, request: m.CompactionRequest | HistoryExpired) -> m.CompactionResponse:
         self.store.compact(request.revision)
         return m.CompactionResponse(header=self._header())
 
@@ -346,6 +348,7 @@ _REFUSED_WHEN_CORRUPT: Final = (
     m.LeaseGrantRequest,
     m.LeaseRevokeRequest,
     LeaseExpired,
+    HistoryExpired,
 )
 
 

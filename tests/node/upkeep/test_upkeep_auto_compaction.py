@@ -15,6 +15,7 @@ from trioetcd.log import null_logger
 from trioetcd.node.leadership import Leadership
 from trioetcd.node.upkeep.auto_compaction import AutoCompactor
 from trioetcd.raft.types import NO_NODE, StateType
+from trioetcd.storage.internal_ops import HistoryExpired
 from trioetcd.storage.requests import RaftRequest
 from trioetcd.testing.cluster import MemoryCluster
 
@@ -51,7 +52,7 @@ class Rig:
 
     async def submit(self, request: RaftRequest, *, bounded: bool) -> object:
         await trio.lowlevel.checkpoint()
-        assert isinstance(request.op, m.CompactionRequest)
+        assert isinstance(request.op, HistoryExpired)
         assert not bounded
         self.asked.append((round(trio.current_time(), 3), request.op.revision))
         if self.error is not None:
@@ -130,3 +131,19 @@ async def test_a_cluster_is_compacted_by_its_leader_alone(autojump_clock: MockCl
         await cluster.wait_converged()
         compacted = {member.parts.machine.store.compact_revision for member in cluster.members}
         assert compacted == {11 if isinstance(what, PeriodicCompaction) else 7}
+
+
+async def test_it_goes_on_while_auth_is_on(autojump_clock: MockClock) -> None:
+    async with MemoryCluster(1, auto_compaction=RevisionCompaction(4)) as cluster:
+        for number in range(10):
+            await cluster.client.put("key", f"{number}")
+        machine = cluster.members[0].parts.machine
+        for change in (
+            m.AuthUserAddRequest(name="root", options=m.UserAddOptions(no_password=True)),
+            m.AuthUserGrantRoleRequest(user="root", role="root"),
+            m.AuthEnableRequest(),
+        ):
+            await cluster.members[0].parts.proposals.submit(RaftRequest(change))
+        assert machine.auth.enabled
+        await trio.sleep(301)
+        assert machine.store.compact_revision == 7

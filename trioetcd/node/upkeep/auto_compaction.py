@@ -14,12 +14,12 @@ from typing import Final
 
 import trio
 
-from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.config.auto_compaction import AutoCompaction, PeriodicCompaction
 from trioetcd.log import Logger
 from trioetcd.node.leadership import Leadership
 from trioetcd.node.proposals import Proposals
+from trioetcd.storage.internal_ops import HistoryExpired
 from trioetcd.storage.machine import StateMachine
 from trioetcd.storage.requests import RaftRequest
 
@@ -79,7 +79,7 @@ class AutoCompactor:
         if revision <= self._compacted:
             return False
         try:
-            await self._proposals.submit(RaftRequest(m.CompactionRequest(revision=revision)), bounded=False)
+            await self._proposals.submit(RaftRequest(HistoryExpired(revision=revision)), bounded=False)
         except ApiError as error:
             if error != ApiError.of(ErrorKind.COMPACTED):
                 self._log.warning("failed auto compaction", revision=revision, error=error.message)
