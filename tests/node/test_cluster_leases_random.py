@@ -1,4 +1,4 @@
-"""Leases kept alive through any member while leaders are killed, cut off and stalled: what a lease promises, counted.
+"""Leases kept alive through any member while leaders are killed, cut off, slowed down: what a lease promises, counted.
 
 A lease lives for its TTL from the moment at which the last answered keep-alive was asked for; while a keep-alive is
 answered its keys are there; and its keys go in one revision, once.
@@ -56,8 +56,9 @@ class World:
         while True:
             await trio.sleep(self.random.uniform(1, 6))
             victim = self.cluster.leader() or self.random.choice(self.cluster.members)
-            fault = self.random.choice((self._kill, self._stop, self._cut_off, self._stall))
-            await fault(victim)
+            faults = (self._kill, self._stop, self._cut_off, self._stall, self._cut_one_way, self._slow_down)
+            self._set_clock()
+            await self.random.choice(faults)(victim)
 
     async def _kill(self, victim: MemoryMember) -> None:
         self.serving.discard(victim)
@@ -78,6 +79,24 @@ class World:
         self.cluster.isolate(victim)
         await trio.sleep(self.random.uniform(0, 8))
         self.cluster.heal()
+
+    async def _cut_one_way(self, victim: MemoryMember) -> None:
+        """The others hear it and it does not hear them, or the other way round."""
+        here = [self.cluster.members.index(victim)]
+        there = [number for number in range(len(self.cluster.members)) if number not in here]
+        self.cluster.partition(*self.random.choice([(here, there), (there, here)]), one_way=True)
+        await trio.sleep(self.random.uniform(0, 8))
+        self.cluster.heal()
+
+    async def _slow_down(self, victim: MemoryMember) -> None:
+        before, victim.disk_seconds = victim.disk_seconds, self.random.choice([0.1, 0.5])
+        await trio.sleep(self.random.uniform(0, 8))
+        victim.disk_seconds = before
+
+    def _set_clock(self) -> None:
+        """The time of day of some member jumps, which no lease goes by."""
+        member = self.random.choice(self.cluster.members)
+        member.wall_offset_seconds = self.random.choice([-1, 1]) * 10 ** self.random.uniform(-3, 6)
 
     async def _stall(self, victim: MemoryMember) -> None:
         victim.stall_disk()
@@ -213,6 +232,7 @@ async def mend(cluster: MemoryCluster) -> None:
     cluster.heal()
     for member in cluster.members:
         member.release_disk()
+        member.disk_seconds = 0.02
         if not member.is_running:
             await member.start()
     await cluster.wait_converged()
