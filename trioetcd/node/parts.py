@@ -82,59 +82,13 @@ class Parts:
             observe=durations.wal_fsync.observe,
         )
         self.proposals = self._make_proposals()
-        self.reconfiguration = Reconfiguration(
-            machine=self.machine,
-            next_id=self._ids.next,
-            work=self._work,
-            repeat_ticks=config.election_ticks,
-        )
-        self.reconfig_check = ReconfigCheck(
-            enabled=config.strict_reconfig_check,
-            member_id=recovered.member_id,
-            machine=self.machine,
-            transport=transport,
-            clock=trio.current_time,
-        )
-        self.promotion = Promotion(
-            raw_node=self.raw_node, reconfiguration=self.reconfiguration, check=self.reconfig_check
-        )
         self.snapshotter = self._make_snapshotter()
         self.quota = self._make_quota()
-        engine_lock = trio.Lock()
-        self.defragmenter = Defragmenter(
-            machine=self.machine,
-            engine_lock=engine_lock,
-            run_blocking=environment.run_blocking,
-            log=environment.log,
-        )
-        self.applier = Applier(
-            machine=self.machine,
-            raw_node=self.raw_node,
-            work=self._work,
-            proposals=self.proposals,
-            reconfiguration=self.reconfiguration,
-            snapshotter=self.snapshotter,
-            membership=self.membership,
-            wake_compactor=self.compactor.wake,
-            note_applied=self.quota.note_applied,
-            engine_lock=engine_lock,
-        )
-        self.tokens = make_tokens(
-            config,
-            secrets=environment.secrets,
-            clock=trio.current_time,
-            wall_seconds=environment.wall_seconds,
-            read_file=environment.read_file,
-        )
-        self.authenticator = Authenticator(
-            machine=self.machine,
-            tokens=self.tokens,
-            wait_applied=self.applier.wait_applied,
-            timeout_seconds=config.request_timeout_seconds,
-        )
-        self.passwords = Passwords(
-            cost=config.bcrypt_cost, secrets=environment.secrets, run_blocking=environment.run_blocking
-        )
+        self._make_changes_of_members()
+        self.engine_lock = trio.Lock()
+        self.defragmenter = self._make_defragmenter()
+        self.applier = self._make_applier()
+        self._make_auth()
         self.reads = self._make_reads()
         self.downgrades = Downgrades(machine=self.machine, reads=self.reads, proposals=self.proposals)
         self.lessor = self._make_lessor()
@@ -193,6 +147,66 @@ class Parts:
             catchup_entries=self._config.snapshot_catchup_entries,
             last_index=self._recovered.snapshot.index,
             log=self._environment.log,
+        )
+
+    def _make_changes_of_members(self) -> None:
+        self.reconfiguration = Reconfiguration(
+            machine=self.machine,
+            next_id=self._ids.next,
+            work=self._work,
+            repeat_ticks=self._config.election_ticks,
+        )
+        self.reconfig_check = ReconfigCheck(
+            enabled=self._config.strict_reconfig_check,
+            member_id=self._recovered.member_id,
+            machine=self.machine,
+            transport=self._transport,
+            clock=trio.current_time,
+        )
+        self.promotion = Promotion(
+            raw_node=self.raw_node, reconfiguration=self.reconfiguration, check=self.reconfig_check
+        )
+
+    def _make_defragmenter(self) -> Defragmenter:
+        return Defragmenter(
+            machine=self.machine,
+            engine_lock=self.engine_lock,
+            run_blocking=self._environment.run_blocking,
+            log=self._environment.log,
+        )
+
+    def _make_applier(self) -> Applier:
+        return Applier(
+            machine=self.machine,
+            raw_node=self.raw_node,
+            work=self._work,
+            proposals=self.proposals,
+            reconfiguration=self.reconfiguration,
+            snapshotter=self.snapshotter,
+            membership=self.membership,
+            wake_compactor=self.compactor.wake,
+            note_applied=self.quota.note_applied,
+            engine_lock=self.engine_lock,
+        )
+
+    def _make_auth(self) -> None:
+        config, environment = self._config, self._environment
+        self.tokens = make_tokens(
+            config,
+            replayed_index=recovered.hard_state.commit,
+            secrets=environment.secrets,
+            clock=trio.current_time,
+            wall_seconds=environment.wall_seconds,
+            read_file=environment.read_file,
+        )
+        self.authenticator = Authenticator(
+            machine=self.machine,
+            tokens=self.tokens,
+            wait_applied=self.applier.wait_applied,
+            timeout_seconds=config.request_timeout_seconds,
+        )
+        self.passwords = Passwords(
+            cost=config.bcrypt_cost, secrets=environment.secrets, run_blocking=environment.run_blocking
         )
 
     def _make_reads(self) -> ReadLoop:

@@ -121,31 +121,46 @@ def make_services(
         lease=lease,
         lock=LockService(lines=lines, kv=kv, gate=gate),
         election=ElectionService(lines=lines, kv=kv, headers=headers, gate=gate),
-        cluster=ClusterService(
-            machine=parts.machine,
-            reads=parts.reads,
-            headers=headers,
-            gate=gate,
-            reconfiguration=parts.reconfiguration,
-            check=parts.reconfig_check,
-            promotion=parts.promotion,
-            leader_calls=leader_calls,
-            forwarder=promotion_forwarder,
-            wall_clock=wall_clock,
-        ),
+        cluster=_make_cluster(parts, headers, gate, leader_calls, promotion_forwarder, wall_clock),
         maintenance=_make_maintenance(config, parts, headers, gate),
-        auth=AuthService(
-            machine=parts.machine,
-            proposals=parts.proposals,
-            reads=parts.reads,
-            headers=headers,
-            gate=gate,
-            authenticator=parts.authenticator,
-            tokens=parts.tokens,
-            passwords=parts.passwords,
-            log=log,
-        ),
+        auth=_make_auth(parts, headers, gate, log),
         guard=Guard(authenticator=parts.authenticator),
+    )
+
+
+def _make_cluster(
+    parts: Parts,
+    headers: Headers,
+    gate: Gate,
+    leader_calls: LeaderCalls,
+    forwarder: PromotionForwarder,
+    wall_clock: Callable[[], float],
+) -> ClusterService:
+    return ClusterService(
+        machine=parts.machine,
+        reads=parts.reads,
+        headers=headers,
+        gate=gate,
+        reconfiguration=parts.reconfiguration,
+        check=parts.reconfig_check,
+        promotion=parts.promotion,
+        leader_calls=leader_calls,
+        forwarder=forwarder,
+        wall_clock=wall_clock,
+    )
+
+
+def _make_auth(parts: Parts, headers: Headers, gate: Gate, log: Logger) -> AuthService:
+    return AuthService(
+        machine=parts.machine,
+        proposals=parts.proposals,
+        reads=parts.reads,
+        headers=headers,
+        gate=gate,
+        authenticator=parts.authenticator,
+        tokens=parts.tokens,
+        passwords=parts.passwords,
+        log=log,
     )
 
 
