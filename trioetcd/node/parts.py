@@ -193,7 +193,7 @@ class Parts:
         config, environment = self._config, self._environment
         self.tokens = make_tokens(
             config,
-            replayed_index=recovered.hard_state.commit,
+            replayed_index=self._recovered.raft_log.last_index(),
             secrets=environment.secrets,
             clock=trio.current_time,
             wall_seconds=environment.wall_seconds,

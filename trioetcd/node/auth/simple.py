@@ -27,9 +27,12 @@ class _Kept(NamedTuple):
 class KeptTokens:
     """Keeps the tokens that the log has granted, each until it has not been used for the time to live."""
 
-    def __init__(self, *, secrets: Random, clock: Callable[[], float], ttl_seconds: float) -> None:
+    def __init__(
+        self, *, secrets: Random, clock: Callable[[], float], ttl_seconds: float, replayed_index: int = 0
+    ) -> None:
         self._secrets = secrets
         self._clock = clock
+        self._replayed_index = replayed_index
         self._ttl_seconds = ttl_seconds or TTL_SECONDS_DEFAULT
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # what was used longest ago comes first
 
@@ -62,7 +65,12 @@ class KeptTokens:
         return int(index)
 
     def keep(self, username: str, token: str) -> None:
-        """Take a token that was granted, and drop those that have expired."""
+        """Take a token that was granted, and drop those that have expired.
+
+        What a start finds in its log was granted in an earlier life, who knows when: that is over.
+        """
+        if self.awaited_index(token) <= self._replayed_index:
+            return
         now = self._clock()
         self._drop_expired(now)
         self._kept[token] = _Kept(username, now + self._ttl_seconds)

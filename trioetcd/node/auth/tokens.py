@@ -82,15 +82,24 @@ class NoTokens:
 def make_tokens(
     config: MemberConfig,
     *,
+    replayed_index: int,
     secrets: Random,
     clock: Callable[[], float],
     wall_seconds: Callable[[], float],
     read_file: Callable[[Path], bytes],
 ) -> TokenProvider:
-    """The provider that `--auth-token` asks for. Raises `StartRefused` for keys that cannot be read or used."""
+    """The provider that `--auth-token` asks for. Raises `StartRefused` for keys that cannot be read or used.
+
+    `replayed_index` is how far the log goes that the start has found.
+    """
     kind = config.auth_token
     if isinstance(kind, SimpleTokens):
-        return KeptTokens(secrets=secrets, clock=clock, ttl_seconds=config.auth_token_ttl_seconds)
+        return KeptTokens(
+            secrets=secrets,
+            clock=clock,
+            ttl_seconds=config.auth_token_ttl_seconds,
+            replayed_index=replayed_index,
+        )
     if isinstance(kind, JwtTokens):
         return SignedTokens(kind, wall_seconds=wall_seconds, read_file=read_file)
     return NoTokens()
