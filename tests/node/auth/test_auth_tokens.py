@@ -97,3 +97,11 @@ def test_without_tokens_nobody_logs_in() -> None:
     with pytest.raises(ApiError) as refused:
         tokens.issue("", "root", 1)
     assert refused.value == ApiError.of(ErrorKind.AUTH_FAILED)
+
+
+def test_what_is_replayed_after_a_start_is_over(clock: Clock) -> None:
+    tokens = KeptTokens(secrets=Random(1), clock=clock, ttl_seconds=10, replayed_index=20)
+    tokens.keep("alice", "old.20")
+    tokens.keep("alice", "new.21")
+    assert tokens.find("old.20", 1) is None
+    assert tokens.find("new.21", 1) is not None
