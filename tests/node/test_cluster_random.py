@@ -301,6 +301,13 @@ async def come_to_rest(cluster: MemoryCluster) -> None:
             await member.wait_ended()  # the faults may have ended in the middle of one
     await cluster.start_all()
     await cluster.wait_converged()
+    await cluster.wait_for(lambda: all(map(is_idle, cluster.members)), "requests that were given up to be forgotten")
+
+
+def is_idle(member: MemoryMember) -> bool:
+    """Nothing waits in it, and it holds nothing for those who waited."""
+    proposals, applier = member.parts.proposals.status(), member.parts.applier.status()
+    return (proposals.waiting, proposals.in_flight, applier.queued, applier.waiting) == (0, 0, 0, 0)
 
 
 class History:

@@ -7,6 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from trioetcd.api import messages as m
+from trioetcd.raft import RaftInvariantError
 from trioetcd.testing.cluster import MemoryCluster
 from trioetcd.testing.disk import CrashMode
 
@@ -100,6 +101,28 @@ async def test_a_sync_that_fails_ends_the_member_and_no_write_is_lost(autojump_c
         await cluster.wait_converged()
         keys = {kv.key for kv in (await leader.client.get("", prefix=True)).kvs}
         assert keys >= {b"before", b"after"}
+
+
+async def test_a_member_whose_disk_lost_what_it_had_synced_ends_and_says_what_to_do(autojump_clock: MockClock) -> None:
+    async with MemoryCluster(3) as cluster:
+        leader = await cluster.wait_leader()
+        victim = next(member for member in cluster.members if member is not leader)
+        victim.filesystem.syncs_lie = True
+        for number in range(20):
+            await leader.client.put(f"{number}", "value")
+        await cluster.wait_converged()
+        await victim.kill(CrashMode.DROP)
+        victim.filesystem.syncs_lie = False
+        victim.may_fail = True
+        await victim.start()
+        await victim.wait_ended()
+        with pytest.RaisesGroup(
+            pytest.RaisesExc(RaftInvariantError, match="Remove this member from its cluster, and add it anew"),
+            flatten_subgroups=True,
+        ):
+            assert victim.failure is not None
+            raise victim.failure
+        assert (await leader.client.get("", prefix=True, count_only=True)).count == 20
 
 
 async def test_the_cluster_version_and_the_members_are_published(autojump_clock: MockClock) -> None:

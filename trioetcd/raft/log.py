@@ -183,7 +183,9 @@ class RaftLog:
         if index > self.last_index():
             raise RaftInvariantError(
                 f"commit index {index} is out of range: the last index is {self.last_index()} "
-                f"(committed {self.committed}); was the log corrupted, truncated or lost?"
+                f"(committed {self.committed}). The log lacks entries that it was acknowledged to have: it was "
+                "corrupted, truncated, or put back from a copy. Remove this member from its cluster, and add it anew "
+                "with an empty data directory"
             )
         self.committed = index
 

@@ -27,7 +27,8 @@ class MemoryFileSystem:
     """A `FileSystem` in memory.
 
     `capacity_bytes` bounds the sizes of all files together (ENOSPC beyond). `before_operation` is called with a word
-    on each operation that changes something, before it does: the points at which a crash can come.
+    on each operation that changes something, before it does: the points at which a crash can come. While
+    `syncs_lie`, the disk says that it has synced a file and has not.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class MemoryFileSystem:
     ) -> None:
         self.capacity_bytes = capacity_bytes
         self.before_operation = before_operation
+        self.syncs_lie = False
         self.boots = 0  # Handles opened before the last crash are dead.
         self._directories = {Path("/")}
         self._names: dict[Path, Inode] = {}
@@ -224,7 +226,8 @@ class MemoryFile:
         if self._fs.next_sync_fails():
             self._inode.changes.clear()  # They stay readable, count as written, and are not.
             raise _error(errno.EIO, self._path)
-        self._inode.sync()
+        if not self._fs.syncs_lie:
+            self._inode.sync()
 
     def close(self) -> None:
         """See `File`."""
