@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.conformance.cases import Case, Transport
-from tests.conformance.differences import ON_PURPOSE
+from tests.conformance.differences import ON_PURPOSE, ON_PURPOSE_WITH
 from tests.conformance.pair import Pair, running_pair, subject_flags, subject_kind
 from tests.conformance.servers import etcd_binary
 from tests.conformance.wire import ChunkedStream
@@ -54,13 +54,17 @@ def pair(keeper: PairKeeper) -> Pair:
     return keeper.pair()
 
 
+def _with_flags() -> set[str]:
+    return {name for flag in subject_flags() for name in ON_PURPOSE_WITH.get(flag, {})}
+
+
 @pytest.fixture
 def check(keeper: PairKeeper) -> Callable[..., None]:
     """Compare a case on both servers."""
 
     def check(case: Case, *, transport: Transport = ChunkedStream) -> None:
         __tracebackhide__ = True
-        if case.name not in ON_PURPOSE or subject_kind() != "trioetcd":
+        if case.name not in ON_PURPOSE.keys() | _with_flags() or subject_kind() != "trioetcd":
             keeper.pair().check(case, transport=transport)
         elif keeper.pair().difference(case, transport=transport) is None and not subject_flags():
             pytest.fail(f"{case.name!r} no longer differs from etcd: take it off the table ON_PURPOSE")

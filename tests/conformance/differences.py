@@ -54,19 +54,16 @@ ON_PURPOSE: dict[str, str] = {
     "cancel a downgrade": "as above",
     "a transaction that only reads, while full": "later releases of 3.5 let pass what needs no room, as ours does",
     "text instead of a message": "ours refuses a JSON string at its end; Go waits for the byte after it",
-    "POST /v3/kv/range:": "an empty verb after a colon is no part of the API; grpc-gateway happens to drop it",
-    "an asterisk": "Go answers OPTIONS * before any handler; ours says CORS there too",
-    "FOO on an RPC": "the parsers know the methods there are, and answer others with 400",
-    "HTTP/1.0": "ours says that it closes, where HTTP/1.0 lets it be understood",
-    "HTTP/1.0 without a host": "as above",
     "Expect on a path that is not there": "the body had come with the head, so the connection can stay",
-    "not HTTP at all": "ours answers 400 before it closes; etcd's multiplexer closes without a word",
-    "a bad version": "as above",
-    "HTTP/1.2": "there is no such version",
-    "a space before the colon": "400 as etcd says, without the parser's reason",
-    "bare line feeds": "a lone LF as the end of a line is how requests are smuggled past proxies (RFC 9112, 2.2)",
-    "an empty line first": "RFC 9112, 2.2: a server should ignore it; etcd's multiplexer does not",
 }
+
+ON_PURPOSE_WITH: dict[str, dict[str, str]] = {
+    "--http-engine=h11": {
+        "chunked, too large a size": "h11 takes sizes of up to 20 digits, and waits for as much",
+        "chunked, bare line feeds": "h11 takes a lone LF in the framing of chunks too",
+    },
+}
+"""By a flag of trioetcd's (see CONFORMANCE_FLAGS): what differs then, beside the above."""
 
 DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate(

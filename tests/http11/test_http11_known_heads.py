@@ -6,9 +6,10 @@ from random import Random
 
 import pytest
 
+from trioetcd.http11.engines import make_parser
 from trioetcd.http11.known_heads import HEADS_MAX, KnownHeads, RememberingParser
 from trioetcd.http11.messages import BadRequest, Request
-from trioetcd.http11.parser import Engine, RequestParser, make_parser
+from trioetcd.http11.parser import Engine, RequestParser
 
 ENGINES: tuple[Engine, ...] = ("httptools", "h11")
 

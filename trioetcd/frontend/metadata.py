@@ -9,8 +9,9 @@ from trioetcd.api.errors import ApiError, Code
 from trioetcd.http11 import Headers
 from trioetcd.node.service.context import CallContext
 
-_UNIT_SECONDS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_UNIT_NANOSECONDS: Final = {"H": 3600 * 10**9, "M": 60 * 10**9, "S": 10**9, "m": 10**6, "u": 1000, "n": 1}
 _INT64_MAX: Final = (1 << 63) - 1
+_UINT64_MAX: Final = (1 << 64) - 1
 _TIMEOUT: Final = re.compile(rb"([+-]?[0-9]+)([HMSmun])")
 _TIMEOUT_BYTES_MAX: Final = 64  # zeros in front are allowed, but Python reads no number of thousands of digits
 
@@ -33,7 +34,9 @@ def timeout_seconds(headers: Headers) -> float | None:
     field = headers.get(b"grpc-timeout")
     if not field:
         return None
+    field = field.partition(b", ")[0]  # of several the first
     found = _TIMEOUT.fullmatch(field) if len(field) <= _TIMEOUT_BYTES_MAX else None
     if found is None or abs(amount := int(found[1])) > _INT64_MAX:
-        raise ApiError(Code.INVALID_ARGUMENT, f"invalid grpc-timeout: {field.decode('latin-1')}")
-    return amount * _UNIT_SECONDS[found[2].decode()] or None
+        raise ApiError(Code.INVALID_ARGUMENT, f"invalid grpc-timeout: {field.decode(errors='surrogateescape')}")
+    nanoseconds = amount * _UNIT_NANOSECONDS[found[2].decode()] & _UINT64_MAX  # a Duration of Go, which may overflow
+    return (nanoseconds if nanoseconds <= _INT64_MAX else nanoseconds - _UINT64_MAX - 1) * 1e-9 or None

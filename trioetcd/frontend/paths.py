@@ -19,10 +19,10 @@ class BadPathError(ValueError):
 def decode_path(path: str) -> str:
     """The path that is routed: `/v3/kv%2Frange` is `/v3/kv/range`."""
     if "%" not in path:
-        return path
+        return path if path.isascii() else path.encode("latin-1").decode("utf-8", "surrogateescape")
     if _BAD_ESCAPE.search(path):
         raise BadPathError(f"a percent sign in the path {path!r} is not followed by two hexadecimal digits")
-    return unquote_to_bytes(path).decode("utf-8", "surrogateescape")
+    return unquote_to_bytes(path.encode("latin-1")).decode("utf-8", "surrogateescape")
 
 
 def clean_path(path: str) -> str:

@@ -15,10 +15,11 @@ from trioetcd.frontend.pages import get_pages, metrics_page
 from trioetcd.frontend.paths import BadPathError, clean_path, decode_path, location, redirect_body
 from trioetcd.frontend.v3_http import ErrorHeads, UnaryHandler, message_bytes_max
 from trioetcd.frontend.v3_stream import StreamHandler
-from trioetcd.frontend.websocket import WebSocketHandler
+from trioetcd.frontend.websocket import WebSocketHandler, serve_not_found, serve_unary
 from trioetcd.http11 import BadRequest, HeaderList, Request, ServerConnection
 from trioetcd.node.service.context import CallContext
 
+_UNHEARD_BYTES_MAX: Final = 65_536
 _HTML: Final[HeaderList] = ((b"Content-Type", b"text/html; charset=utf-8"),)
 
 
@@ -28,7 +29,7 @@ class Route(NamedTuple):
     handler: Handler
     methods: frozenset[str]
     allow: bytes = b""
-    websocket: bool = False
+    websocket: Handler | None = None  # of a GET that asks for that protocol
 
 
 _POST: Final = frozenset({"POST"})
@@ -59,6 +60,8 @@ class Routes:
         self._preflight = Fixed(cors, 200, (), b"") if has_gateway else None
         self._not_found = Fixed(cors, 404, TEXT, b"404 page not found\n")
         self._not_found_in_gateway = Fixed(cors, 404, TEXT, b"Not Found\n") if has_gateway else self._not_found
+        self._no_websocket = WebSocketHandler(serve_not_found, cors=cors, message_bytes_max=_UNHEARD_BYTES_MAX)
+        self._asterisk = Fixed(Cors(()), 200, (), b"")
         # A POST on a known path is found by one lookup of the raw target; all else takes the long way.
         self._posts = {path: row.handler for path, row in self._rows.items() if row.methods == _POST}
 
@@ -73,6 +76,8 @@ class Routes:
             handler = self._posts.get(request.target)
             if handler is not None:
                 return handler
+        if request.target == "*" and request.method == "OPTIONS":
+            return self._asterisk
         if request.method == "OPTIONS" and self._preflight is not None:
             return self._preflight
         try:
@@ -85,14 +90,17 @@ class Routes:
 
     def _find_decoded(self, request: Request, path: str) -> Handler:
         cleaned = clean_path(path)
-        if path == "/v3":
+        if cleaned == "/v3":
             cleaned = "/v3/"
         if cleaned != path:
             return self._redirect(request, cleaned)
-        row = self._rows.get(path)
+        in_gateway = path.startswith("/v3/")
+        row = self._rows.get(path.removesuffix(":") if in_gateway else path)  # the gateway drops a verb that is empty
+        if request.upgrade and in_gateway:
+            return self._no_websocket if row is None or row.websocket is None else row.websocket
         if row is None:
-            return self._not_found_in_gateway if path.startswith("/v3/") else self._not_found
-        if not row.methods or request.method in row.methods or (row.websocket and request.upgrade):
+            return self._not_found_in_gateway if in_gateway else self._not_found
+        if not row.methods or request.method in row.methods:
             return row.handler
         allow = ((b"Allow", row.allow),) if row.allow else ()
         return Fixed(self._cors, 405, (*allow, *TEXT), b"Method Not Allowed\n")
@@ -122,6 +130,8 @@ def build_routes(
         row = _rpc_route(rpc, member.services, cors, errors, max_request_bytes)
         if running is not None:
             row = row._replace(handler=LimitedHandler(row.handler, running=running))
+            if row.websocket is not None:
+                row = row._replace(websocket=LimitedHandler(row.websocket, running=running))
         rows.update(dict.fromkeys(rpc.http_paths, row))
     return Routes(rows, cors=cors)
 
@@ -137,11 +147,12 @@ def build_metrics_routes(*, member: FrontendMember) -> Routes:
 
 
 def _rpc_route(rpc: Rpc, services: Services, cors: Cors, errors: ErrorHeads, max_request_bytes: int) -> Route:
+    bytes_max = 2 * message_bytes_max(max_request_bytes)
     if rpc.client_streaming or rpc.server_streaming:
         stream = StreamHandler(
             rpc=rpc, services=services, cors=cors, errors=errors, max_request_bytes=max_request_bytes
         )
-        handler = WebSocketHandler(stream, cors=cors, message_bytes_max=2 * message_bytes_max(max_request_bytes))
-        return Route(handler, _POST, websocket=True)
+        return Route(stream, _POST, websocket=WebSocketHandler(stream.serve, cors=cors, message_bytes_max=bytes_max))
     unary = UnaryHandler(rpc=rpc, services=services, cors=cors, errors=errors, max_request_bytes=max_request_bytes)
-    return Route(unary, _POST)
+    unheard = serve_unary(unary.call_unheard, bytes_max=bytes_max)
+    return Route(unary, _POST, websocket=WebSocketHandler(unheard, cors=cors, message_bytes_max=bytes_max))

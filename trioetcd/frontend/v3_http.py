@@ -15,7 +15,7 @@ from trioetcd.api.services import Rpc
 from trioetcd.frontend.heads import GRPC_JSON, JSON, Cors, Head
 from trioetcd.frontend.member import Services
 from trioetcd.frontend.metadata import call_context, timeout_seconds
-from trioetcd.http11 import BodyTooLarge, Request, ServerConnection
+from trioetcd.http11 import BadBody, BodyTooLarge, Request, ServerConnection
 from trioetcd.node.service.context import CallContext
 
 GRPC_OVERHEAD_BYTES: Final = 512 * 1024
@@ -91,7 +91,7 @@ class UnaryHandler:
                 response = await self._method(message, context)
             else:
                 response = await self._call_with_timeout(self._method, message, context, timeout)
-        except JsonError as error:
+        except (JsonError, BadBody) as error:
             await self._answer_error(connection, request, ApiError(Code.INVALID_ARGUMENT, str(error)))
         except ApiError as error:
             await self._answer_error(connection, request, error)
@@ -99,6 +99,15 @@ class UnaryHandler:
             await self._answer_error(connection, request, message_too_large(error.size, self._max_request_bytes))
         else:
             await connection.respond_prepared(self._head.prepared(headers), encode(response))
+
+    async def call_unheard(self, body: bytes, context: CallContext) -> None:
+        """Make a call whose client is not there to be told the outcome, whatever it is."""
+        try:
+            message: object = decode(self._request_class, body)
+            if self._method is not None:
+                await self._method(message, context)
+        except (JsonError, ApiError):
+            return
 
     def _check_size(self, message: object) -> None:
         size = encoded_size(message)

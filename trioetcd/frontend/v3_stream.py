@@ -24,7 +24,7 @@ from trioetcd.frontend.member import Services
 from trioetcd.frontend.metadata import call_context, timeout_seconds
 from trioetcd.frontend.stream_calls import Call, OpenCall, find_call
 from trioetcd.frontend.v3_http import ErrorHeads, message_bytes_max, unimplemented
-from trioetcd.http11 import ClientGone, HttpError, Request, ServerConnection
+from trioetcd.http11 import BadBody, ClientGone, HttpError, Request, ServerConnection
 from trioetcd.node.service.context import CallContext
 
 _GONE: Final = (HttpError, trio.BrokenResourceError)
@@ -152,7 +152,7 @@ class Pump:
 
     async def _read_requests(self) -> None:
         try:
-            while data := await self._wire.read():
+            while data := await self._read_piece():
                 await self._hand_over(self._decoder.feed(data))
                 if self._decoder.error is not None:  # in the same piece, after what was handed over
                     raise self._decoder.error
@@ -165,6 +165,12 @@ class Pump:
         if not self._requests and not self._rpc.client_streaming:
             await self._call.handle(self._rpc.request())
         self._call.finish_requests()
+
+    async def _read_piece(self) -> bytes:
+        try:
+            return await self._wire.read()
+        except BadBody as error:
+            raise JsonError(str(error)) from error
 
     async def _hand_over(self, requests: list[Any]) -> None:
         for request in requests:
@@ -187,6 +193,8 @@ class Pump:
 class StreamHandler:
     """The handler of one streaming RPC, over HTTP and over WebSocket."""
 
+    is_stream = True
+
     def __init__(self, *, rpc: Rpc, services: Services, cors: Cors, errors: ErrorHeads, max_request_bytes: int) -> None:
         self._rpc = rpc
         self._open_call: OpenCall | None = find_call(rpc, services)
@@ -205,7 +213,7 @@ class StreamHandler:
         if not await self.serve(wire, call_context(request.headers, anonymous), timeout):
             raise ClientGone(f"the client of {self._rpc.name} closed the connection")
 
-    async def serve(self, wire: Wire, context: CallContext, timeout: float | None) -> bool:
+    async def serve(self, wire: Wire, context: CallContext, timeout: float | None = None) -> bool:
         """Run one call over a wire; False when the client is gone."""
         if self._open_call is None:
             await wire.fail(unimplemented(self._rpc))

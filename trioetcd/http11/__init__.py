@@ -10,6 +10,7 @@ from trioetcd.http11.accepting import BurstListener, accept
 from trioetcd.http11.client import ClientConnection, ClientExchange
 from trioetcd.http11.known_heads import KnownHeads
 from trioetcd.http11.messages import (
+    BadBody,
     BadRequest,
     BadResponse,
     BodyTooLarge,
@@ -18,6 +19,7 @@ from trioetcd.http11.messages import (
     Headers,
     HttpError,
     Limits,
+    NotHttp,
     Request,
     Response,
     ServerGone,
@@ -30,6 +32,7 @@ from trioetcd.http11.server import Phase, ServerConnection
 from trioetcd.http11.streams import LeanSocketStream
 
 __all__ = [
+    "BadBody",
     "BadRequest",
     "BadResponse",
     "BodyTooLarge",
@@ -45,6 +48,7 @@ __all__ = [
     "KnownHeads",
     "LeanSocketStream",
     "Limits",
+    "NotHttp",
     "Phase",
     "Readiness",
     "Reaper",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
+from typing import Final
 
 import h11
 
-from trioetcd.http11.messages import BadRequest, Headers, Request, join_headers
-from trioetcd.http11.parser import asks_for_websocket, check_head, whole_body
+from trioetcd.http11.go_rules import asks_for_websocket, check_head, keeps_alive
+from trioetcd.http11.messages import BadRequest, Request, join_headers
+from trioetcd.http11.parser import whole_body
+
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class H11Parser:
@@ -37,6 +42,16 @@ class H11Parser:
         """What came after the head of a request that upgrades."""
         return self._leftover
 
+    @property
+    def error(self) -> BadRequest | None:
+        """What is wrong with the request that comes next, or with the body that is being read."""
+        return self._error
+
+    @property
+    def in_body(self) -> bool:
+        """Whether a head is complete whose body is not."""
+        return self._open is not None and not self._open.complete
+
     def feed(self, data: bytes) -> None:
         """Take what was received."""
         if self._upgraded or self._error is not None:
@@ -52,17 +67,15 @@ class H11Parser:
 
     def take(self) -> Request | None:
         """The next request whose head is complete."""
+        if not self._ready and self._upgraded:
+            self._pass_over()
         if self._ready:
             request = self._ready.popleft()
             request.body = whole_body(request)
             return request
-        self.raise_error()
-        return None
-
-    def raise_error(self) -> None:
-        """Raise what is wrong with the body that is being read, if something is."""
         if self._error is not None:
             raise self._error
+        return None
 
     def _new_connection(self) -> h11.Connection:
         return h11.Connection(h11.SERVER, max_incomplete_event_size=self._head_bytes_max)
@@ -83,14 +96,18 @@ class H11Parser:
     def _begin(self, event: h11.Request) -> None:
         method = event.method.decode("ascii")
         headers = join_headers(list(event.headers))
-        version_1_0 = event.http_version == b"1.0"
-        check_head(method=method, headers=headers, version_1_0=version_1_0)
+        major, _, minor = event.http_version.partition(b".")
+        version = (int(major), int(minor))
+        if any(_CONTROLS.search(value) for value in headers.values()):  # h11 lets some of them pass
+            raise BadRequest(400, "invalid header value")
+        check_head(method=method, target=event.target, headers=headers, version=version)
+        version_1_0 = version < (1, 1)
         upgrade = asks_for_websocket(method, headers)
         self._open = Request(
             method=method,
             target=event.target.decode("latin-1"),
             headers=headers,
-            keep_alive=_keeps_alive(headers, version_1_0=version_1_0) and not upgrade,
+            keep_alive=keeps_alive(headers, version_1_0=version_1_0),
             version_1_0=version_1_0,
             upgrade=upgrade,
         )
@@ -104,6 +121,17 @@ class H11Parser:
             self._upgraded = True
             self._leftover = rest
             return
+        self._start_next(rest)
+
+    def _pass_over(self) -> None:
+        """The upgrade was answered as any request, so what follows it is a request too."""
+        self._upgraded = False
+        rest, self._leftover = self._leftover, b""
+        self._start_next(b"")
+        if rest:
+            self.feed(rest)
+
+    def _start_next(self, rest: bytes) -> None:
         self._open = None
         self._h11 = self._new_connection()
         if rest:
@@ -114,8 +142,3 @@ def _translated(error: h11.RemoteProtocolError) -> BadRequest:
     if error.error_status_hint == 501:
         return BadRequest(501, body="Unsupported transfer encoding")
     return BadRequest(431 if error.error_status_hint == 431 else 400)
-
-
-def _keeps_alive(headers: Headers, *, version_1_0: bool) -> bool:
-    options = [option.strip() for option in headers.get(b"connection", b"").lower().split(b",")]
-    return b"keep-alive" in options if version_1_0 else b"close" not in options

@@ -6,8 +6,9 @@ from collections import deque
 
 import httptools
 
+from trioetcd.http11.go_rules import asks_for_websocket, check_head, keeps_alive
 from trioetcd.http11.messages import BadRequest, Headers, Request
-from trioetcd.http11.parser import asks_for_websocket, check_head, whole_body
+from trioetcd.http11.parser import whole_body
 
 
 class HttptoolsParser:
@@ -45,6 +46,16 @@ class HttptoolsParser:
         """What came after the head of a request that upgrades."""
         return self._leftover
 
+    @property
+    def error(self) -> BadRequest | None:
+        """What is wrong with the request that comes next, or with the body that is being read."""
+        return self._error
+
+    @property
+    def in_body(self) -> bool:
+        """Whether a head is complete whose body is not."""
+        return self._open is not None and not self._open.complete
+
     def feed(self, data: bytes) -> None:
         """Take what was received."""
         if self._upgraded or self._error is not None:
@@ -64,6 +75,8 @@ class HttptoolsParser:
 
     def take(self) -> Request | None:
         """The next request whose head is complete."""
+        if not self._ready and self._upgraded:
+            self._pass_over()
         if self._ready:
             request = self._ready.popleft()
             request.body = whole_body(request)
@@ -71,11 +84,6 @@ class HttptoolsParser:
         if self._error is not None:
             raise self._error
         return None
-
-    def raise_error(self) -> None:
-        """Raise what is wrong with the body that is being read, if something is."""
-        if self._error is not None:
-            raise self._error
 
     def on_message_begin(self) -> None:
         """Start a head."""
@@ -100,15 +108,17 @@ class HttptoolsParser:
         parser = self._parser
         headers = self._headers
         method = parser.get_method().decode("ascii")
-        version_1_0 = parser.get_http_version() == "1.0"
+        major, _, minor = parser.get_http_version().partition(".")
+        version = (int(major), int(minor))
         self._in_head = False
-        check_head(method=method, headers=headers, version_1_0=version_1_0)
+        check_head(method=method, target=self._target, headers=headers, version=version)
+        version_1_0 = version < (1, 1)
         upgrade = b"upgrade" in headers and asks_for_websocket(method, headers)
         self._open = Request(
             method=method,
             target=self._target.decode("latin-1"),
             headers=headers,
-            keep_alive=parser.should_keep_alive() and not upgrade,
+            keep_alive=keeps_alive(headers, version_1_0=version_1_0),
             version_1_0=version_1_0,
             upgrade=upgrade,
         )
@@ -141,3 +151,11 @@ class HttptoolsParser:
             request.headers[b"connection"] = b"close"
         self._parser = httptools.HttpRequestParser(self)
         self.feed(request.head_bytes() + rest)
+
+    def _pass_over(self) -> None:
+        """The upgrade was answered as any request, so what follows it is a request too."""
+        self._upgraded = False
+        rest, self._leftover = self._leftover, b""
+        self._parser = httptools.HttpRequestParser(self)
+        if rest:
+            self.feed(rest)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from trioetcd.http11.messages import Request
+from trioetcd.http11.messages import HttpError, Request
 from trioetcd.http11.parser import RequestParser
 
 HEADS_MAX: Final = 512
@@ -77,6 +77,16 @@ class RememberingParser:
         """What came after the head of a request that upgrades."""
         return self._parser.leftover
 
+    @property
+    def error(self) -> HttpError | None:
+        """What is wrong with the request that comes next, or with the body that is being read."""
+        return self._parser.error
+
+    @property
+    def in_body(self) -> bool:
+        """Whether a head is complete whose body is not."""
+        return self._parser.in_body
+
     def feed(self, data: bytes) -> None:
         """Take what was received."""
         self._new = b""
@@ -99,7 +109,3 @@ class RememberingParser:
         if request is not None and self._new and self._parser.is_between:
             self._known.learn(self._new, request)
         return request
-
-    def raise_error(self) -> None:
-        """Raise what is wrong with the body that is being read, if something is."""
-        self._parser.raise_error()

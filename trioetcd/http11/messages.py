@@ -19,7 +19,7 @@ REASONS: Final[dict[int, bytes]] = {status.value: status.phrase.encode("ascii") 
 class Limits(NamedTuple):
     """What one connection may cost. Times are seconds, sizes bytes."""
 
-    head_bytes_max: int = 65_536  # request line and fields
+    head_bytes_max: int = 1_052_672  # request line and fields; Go's
     head_seconds: float = 10.0  # from the first byte (for the first request: from the connection) to a whole head
     idle_seconds: float = 300.0  # between requests
     body_bytes_per_second_min: int = 1_024  # slower bodies are given up
@@ -43,6 +43,14 @@ class BadRequest(HttpError):
         self.text = f"{status} {phrase}: {reason}" if reason else f"{status} {phrase}"
         self.body = self.text if body is None else body
         super().__init__(self.text)
+
+
+class NotHttp(HttpError):
+    """What a client sends is no HTTP/1: the connection is closed without an answer."""
+
+
+class BadBody(HttpError):
+    """The body of a request is broken, or ended too soon; the text says how. Nothing can follow on the connection."""
 
 
 class BodyTooLarge(HttpError):
@@ -126,7 +134,9 @@ class Request:
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits for `100 Continue` before it sends its body."""
-        return self.headers.get(b"expect", b"").lower() == b"100-continue"
+        expected = self.headers.get(b"expect", b"").lower()
+        has_body = self.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.headers
+        return b"100-continue" in expected and has_body and not self.version_1_0
 
     def head_bytes(self) -> bytes:
         """The head written out again, for who wants to parse it himself (the WebSocket handshake)."""

@@ -1,10 +1,10 @@
-"""What a parser of requests is to the connection, and the rules that hold for whichever engine parses."""
+"""What a parser of requests is to the connection, whichever engine parses."""
 
 from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from trioetcd.http11.messages import BadRequest, Headers, Request
+from trioetcd.http11.messages import HttpError, Request
 
 Engine = Literal["httptools", "h11"]
 
@@ -35,51 +35,20 @@ class RequestParser(Protocol):
         """What came after the head of a request that upgrades."""
         ...
 
+    @property
+    def error(self) -> HttpError | None:
+        """What is wrong with the request that comes next, or with the body that is being read."""
+        ...
+
+    @property
+    def in_body(self) -> bool:
+        """Whether a head is complete whose body is not."""
+        ...
+
     def feed(self, data: bytes) -> None:
         """Take what was received: complete heads become ready, body data goes to its request's `parts`."""
         ...
 
     def take(self) -> Request | None:
-        """The next request whose head is complete; None until more is fed. Raises `BadRequest` in its turn."""
+        """The next request whose head is complete; None until more is fed. Raises HttpError in its turn."""
         ...
-
-    def raise_error(self) -> None:
-        """Raise what is wrong with the body that is being read, if something is."""
-        ...
-
-
-def make_parser(engine: Engine, *, head_bytes_max: int) -> RequestParser:
-    """The parser of an engine, which is imported only when it is used."""
-    if engine == "httptools":
-        from trioetcd.http11.httptools_engine import HttptoolsParser  # noqa: PLC0415 # the other engine stays unloaded
-
-        return HttptoolsParser(head_bytes_max=head_bytes_max)
-    from trioetcd.http11.h11_engine import H11Parser  # noqa: PLC0415 # the other engine stays unloaded
-
-    return H11Parser(head_bytes_max=head_bytes_max)
-
-
-def check_head(*, method: str, headers: Headers, version_1_0: bool) -> None:
-    """Raise BadRequest for what both engines let pass and Go's server does not."""
-    host = headers.get(b"host")
-    if host is None and not version_1_0:
-        raise BadRequest(400, "missing required Host header")
-    if host is not None and b"," in host:
-        raise BadRequest(400, "too many Host headers")
-    if method == "CONNECT":
-        raise BadRequest(400, "this is no proxy: CONNECT is not served")
-    if method == "HEAD" and headers.get(b"content-length", b"0") != b"0":
-        raise BadRequest(400)
-    if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-        raise BadRequest(501, body="Unsupported transfer encoding")
-    if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
-        raise BadRequest(417, body="")
-
-
-def asks_for_websocket(method: str, headers: Headers) -> bool:
-    """Whether the request is a WebSocket handshake; other upgrades (h2c) are offers that may be passed over."""
-    return (
-        method == "GET"
-        and headers.get(b"upgrade", b"").lower() == b"websocket"
-        and b"upgrade" in headers.get(b"connection", b"").lower()
-    )

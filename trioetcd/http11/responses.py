@@ -18,11 +18,15 @@ def prepare_head(status: int, headers: HeaderList) -> bytes:
     return b"HTTP/1.1 %d %b\r\n%b" % (status, REASONS.get(status, b"status"), fields)
 
 
-def bad_request(error: BadRequest) -> bytes:
-    """The answer to what is not HTTP, in the shape of Go's server: no length, the end of the connection ends it."""
+def bad_request(error: BadRequest, *, date: bytes) -> bytes:
+    """The answer to what is not HTTP, in the shape of Go's server: no length, the end of the connection ends it.
+
+    One without a body (an expectation that nobody meets) is an answer like others there, and has both date and length.
+    """
     line, body = error.text.encode("latin-1", "replace"), error.body.encode("latin-1", "replace")
-    fields = b"Content-Type: text/plain; charset=utf-8\r\n" if body else b""
-    return b"HTTP/1.1 %b\r\n%bConnection: close\r\n\r\n%b" % (line, fields, body)
+    if not body:
+        return b"HTTP/1.1 %b\r\nConnection: close\r\nDate: %b\r\nContent-Length: 0\r\n\r\n" % (line, date)
+    return b"HTTP/1.1 %b\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n%b" % (line, body)
 
 
 class DateField:

@@ -11,9 +11,11 @@ from typing import Final
 
 import trio
 
+from trioetcd.http11.engines import make_parser
 from trioetcd.http11.known_heads import KnownHeads, RememberingParser
 from trioetcd.http11.messages import (
     RECEIVE_BYTES,
+    BadBody,
     BadRequest,
     BodyTooLarge,
     ClientGone,
@@ -21,7 +23,7 @@ from trioetcd.http11.messages import (
     Limits,
     Request,
 )
-from trioetcd.http11.parser import Engine, make_parser
+from trioetcd.http11.parser import Engine
 from trioetcd.http11.responses import CONTINUE, LAST_CHUNK, DateField, bad_request, prepare_head
 from trioetcd.http11.streams import ReplayStream
 
@@ -95,7 +97,7 @@ class ServerConnection:
         return None
 
     async def read_body(self, max_bytes: int) -> bytes:
-        """The whole body of the present request. Raises BodyTooLarge, BadRequest, ClientGone."""
+        """The whole body of the present request. Raises BodyTooLarge, BadBody, BadRequest."""
         request = self._present()
         if request.body is not None:
             if len(request.body) > max_bytes:
@@ -109,7 +111,7 @@ class ServerConnection:
     async def read_chunk(self) -> bytes:
         """The next piece of the present request's body, as it arrives; empty at its end.
 
-        Raises BadRequest, ClientGone. May go on while a response streams, and must not while another task reads.
+        Raises BadBody, ClientGone. May go on while a response streams, and must not while another task reads.
         """
         request = self._present()
         if request.body is not None:
@@ -118,7 +120,8 @@ class ServerConnection:
             return body
         await self._promise(request)
         while not request.parts and not request.complete:
-            await self._receive_body(request)
+            if not await self._receive_body(request):
+                raise ClientGone("the client closed the connection in the middle of a request's body")
         data = b"".join(request.parts)
         request.parts.clear()
         return data
@@ -188,7 +191,7 @@ class ServerConnection:
         """Answer what is not HTTP as Go's server does. Nothing can follow on this connection."""
         self._request = None
         self._last = True
-        await self._send(bad_request(error))
+        await self._send(bad_request(error, date=self._date.value()))
 
     # -- ends
 
@@ -223,6 +226,14 @@ class ServerConnection:
         self._detached = True
         self._last = True
         return ReplayStream(self._stream, first=request.head_bytes() + self._parser.leftover)
+
+    def hijack(self) -> tuple[trio.abc.Stream, bytes]:
+        """Give the stream away behind the present request, with what has arrived already of what follows."""
+        self._present()
+        self._request = None
+        self._detached = True
+        self._last = True
+        return self._stream, self._parser.leftover
 
     async def aclose(self) -> None:
         """Close the connection; a client that still sends is read from for a moment, so that it sees its answer."""
@@ -263,11 +274,18 @@ class ServerConnection:
             self._continue_sent = True
             await self._send(CONTINUE)
 
-    async def _receive_body(self, request: Request) -> None:
+    async def _receive_body(self, request: Request) -> bool:
+        """Receive more of a body, unless it is known to be broken; False at the end of what the client sends."""
+        self._raise_error()
         if not await self._receive():
-            raise ClientGone("the client closed the connection in the middle of a request's body")
-        if not request.complete:
-            self._parser.raise_error()
+            return False
+        if not request.complete and not request.parts:
+            self._raise_error()
+        return True
+
+    def _raise_error(self) -> None:
+        if self._parser.error is not None:
+            raise self._parser.error
 
     async def _read_rest(self, max_bytes: int) -> bytes:
         """Read a body that comes in pieces; give it up when it comes slower than the limit."""
@@ -280,7 +298,8 @@ class ServerConnection:
             while not request.complete:
                 scope.deadline = start + slack + size / self.limits.body_bytes_per_second_min
                 before = self._received_bytes
-                await self._receive_body(request)
+                if not await self._receive_body(request):
+                    raise BadBody("unexpected EOF")
                 size += self._received_bytes - before
                 if sum(map(len, request.parts)) > max_bytes:
                     raise BodyTooLarge(size=size, limit=max_bytes)
@@ -300,7 +319,7 @@ class ServerConnection:
             before = self._received_bytes
             if left < 0 or not await self._receive():
                 return False
-            self._parser.raise_error()
+            self._raise_error()
             left -= self._received_bytes - before
         self._unread = None
         return True
@@ -313,10 +332,12 @@ class ServerConnection:
             promised = request.expects_continue and not self._continue_sent
             if promised or not announced.isdigit() or int(announced) > self.limits.unread_bytes_max:
                 self._last = True
+            if self._parser.error is not None:
+                self._last = True
         if not request.keep_alive:
             self._last = True
-        if self._last:
-            return b"Connection: close\r\n"
+        if self._last:  # to HTTP/1.0 it goes without saying, and Go's server does not say it
+            return b"" if request.version_1_0 else b"Connection: close\r\n"
         return b"Connection: keep-alive\r\n" if request.version_1_0 else b""
 
     async def _send(self, data: bytes) -> None:

@@ -30,7 +30,7 @@ from trioetcd.api.errors import ApiError
 from trioetcd.http11 import (
     BadRequest,
     BodyTooLarge,
-    ClientGone,
+    HttpError,
     LeanSocketStream,
     Limits,
     Request,
@@ -187,7 +187,7 @@ class PeerListener:
                 await self._serve_requests(guard)
             finally:
                 self._connections -= 1
-        except (trio.BrokenResourceError, trio.ClosedResourceError, ClientGone, OSError) as error:
+        except (trio.BrokenResourceError, trio.ClosedResourceError, HttpError, OSError) as error:
             self._log.debug("a connection from a peer ended", reason=guard.failure or str(error))
         finally:
             await trio.aclose_forcefully(stream)
