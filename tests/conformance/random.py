@@ -26,6 +26,7 @@ from tests.conformance.cases import (
     Session,
     Step,
     Take,
+    b64,
     compact,
     delete,
     get,
@@ -65,6 +66,8 @@ class Generator:
             (2, self._time_to_live),
             (1, self._leases),
             (3, self._alarm),
+            (2, self._lock),
+            (3, self._election),
         )
 
     def sequence(self, count: int) -> list[Call]:
@@ -147,6 +150,27 @@ class Generator:
 
     def _leases(self) -> Call:
         return Call("/v3/lease/leases", {})
+
+    def _lock(self) -> Call:
+        """Each lease has a lock of its own, so that nobody waits."""
+        lease = self._random.choice((1, 2, 3))
+        if self._chance(0.4):
+            return Call("/v3/lock/unlock", {"key": b64(f"l{lease}/{lease}")})
+        return Call("/v3/lock/lock", {"name": b64(f"l{lease}"), "lease": lease})
+
+    def _election(self) -> Call:
+        """As with locks. The revision is that of the key if the campaign came just before."""
+        lease = self._random.choice((1, 2, 3))
+        name, value = b64(f"e{lease}"), b64(self._value())
+        key = {"name": name, "key": b64(f"e{lease}/{lease}"), "rev": self._revision(), "lease": lease}
+        what = self._random.choice(("campaign", "campaign", "leader", "proclaim", "resign"))
+        bodies: dict[str, dict[str, Any]] = {
+            "campaign": {"name": name, "lease": lease, "value": value},
+            "leader": {"name": name},
+            "proclaim": {"leader": key, "value": value},
+            "resign": {"leader": key},
+        }
+        return Call(f"/v3/election/{what}", bodies[what])
 
     def _txn(self) -> Call:
         return Call("/v3/kv/txn", self._txn_body(depth=2, keeping=self._chance(0.3)))
