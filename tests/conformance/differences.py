@@ -52,7 +52,6 @@ ON_PURPOSE: dict[str, str] = {
     "a learner is moved": "etcd 3.5.1 makes it a voter in its list of members, which later releases of 3.5 do not",
     "enable a downgrade": "etcd 3.5.1 does it and never answers: the outcome is waited for in vain, until a timeout",
     "cancel a downgrade": "as above",
-    "a transaction that only reads, while full": "later releases of 3.5 let pass what needs no room, as ours does",
     "text instead of a message": "ours refuses a JSON string at its end; Go waits for the byte after it",
     "Expect on a path that is not there": "the body had come with the head, so the connection can stay",
 }

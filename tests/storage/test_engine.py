@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from contextlib import closing
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -195,3 +196,18 @@ def test_the_empty_key_is_found_in_both_directions(tmp_path: Path) -> None:
         forwards = list(engine.range(b"", None))
         assert forwards == [(b"", b"first"), (b"a", b"second")]
         assert list(engine.range(b"", None, reverse=True)) == forwards[::-1]
+
+
+@pytest.mark.parametrize("bounds", [(), (None, b"050"), (b"050", None), (b"040", b"060")])
+def test_a_compaction_gives_back_the_room_of_what_was_only_in_memory(
+    tmp_path: Path, bounds: tuple[bytes | None, ...]
+) -> None:
+    """LevelDB's own leaves the last level as it is, and that is where it flushes to when there is no other."""
+    random = Random(1)
+    with closing(LevelEngine.open(tmp_path / "db", create=True)) as engine:
+        for number in range(100):
+            engine.write([(b"%03d" % number, random.randbytes(10_000))])
+        engine.write([(b"%03d" % number, None) for number in range(95)])
+        engine.compact(*bounds)
+        assert engine.size_bytes() < 60_000
+        assert [key for key, _ in engine.range(b"", None)] == [b"%03d" % number for number in range(95, 100)]

@@ -49,6 +49,7 @@ _TABLE_BYTES: Final = 8 << 20  # fewer, larger files than the default of 2 MiB
 _DATA_SUFFIXES: Final = frozenset([".log", ".ldb", ".sst"])
 _BLOOM_BITS: Final = 10  # 1 % false positives
 MAX_OPEN_FILES: Final = 128
+_LAST: Final = b"\xff" * 16
 
 
 class EngineDamage(Exception):
@@ -150,11 +151,28 @@ class LevelEngine:
         return total
 
     def compact(self, start: bytes | None = None, end: bytes | None = None, /) -> None:
-        """See `Engine`."""
+        """See `Engine`. May run in a thread, beside reads and writes.
+
+        LevelDB merges a level with the next, and leaves the last one that has anything as it is, though that is where a
+        flush may have put what is garbage by now. So marks are written around the range, in a table of their own: they
+        are what the last level is merged with, and go in that merge. They delete keys that there are none of.
+        """
         try:
-            self._database.compact_range(start=start, stop=end)
+            self._database.compact_range(start=_LAST, stop=_LAST)  # flushes what is in memory, and no more
+            marks = [self._unused_key(start or b""), self._unused_key(end or _LAST)]
+            with self._database.write_batch() as changes:
+                for mark in marks:
+                    changes.delete(mark)
+            self._database.compact_range(start=start, stop=marks[1])  # plyvel takes a stop of None for b""
         except plyvel.Error as error:
             raise EngineDamage(self._path, str(error)) from error
+
+    def _unused_key(self, bound: bytes) -> bytes:
+        """A key right behind a bound that is not there; the schema has none like it, as records have one length."""
+        key = bound + b"\0"
+        while self._database.get(key) is not None:
+            key += b"\0"
+        return key
 
     def close(self) -> None:
         """See `Engine`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import trio
 
@@ -35,8 +36,9 @@ async def in_thread(work: Callable[[], None]) -> None:
 async def test_what_was_compacted_away_gives_its_room_back(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "db")
     state = machine.state
-    for number in range(300):
-        machine.do(m.PutRequest(key=b"k", value=number.to_bytes(2, "big") * 5_000))
+    random = Random(1)
+    for _ in range(300):
+        machine.do(m.PutRequest(key=b"k", value=random.randbytes(10_000)))
     machine.do(m.CompactionRequest(revision=state.store.revision))
     while state.store.compaction.step():
         pass
