@@ -12,7 +12,7 @@ from trioetcd.raft.types import ConfState
 from trioetcd.storage.backup import BackupDamage, read_stream, summarise
 from trioetcd.storage.engine import MemoryEngine
 from trioetcd.storage.engine_transfer import read_engine, stream_sizes, write_engine
-from trioetcd.storage.machine import Committed, StateMachine
+from trioetcd.storage.machine import AppliedPosition, Committed, StateMachine
 from trioetcd.storage.members import Member
 from trioetcd.storage.requests import Proposal, RaftRequest
 
@@ -84,9 +84,13 @@ def test_a_state_is_given_to_other_members(engine: MemoryEngine) -> None:
     machine.members.replace([Member(id=1, name="old", peer_urls=("http://old:1",))])
     machine.members.set_cluster_version("3.5.0")
     machine.downgrade.begin("3.4.0")
-    keys, position = machine.store.hash_kv(), machine.applied
+    keys = machine.store.hash_kv()
+    assert machine.applied.index == 1
     members = [Member(id=9, name="b", peer_urls=("http://b:1",)), Member(id=5, name="a", peer_urls=("http://a:1",))]
-    assert machine.regroup(members) == position._replace(conf_state=ConfState(voters=(5, 9)))
+    position = machine.regroup(members)
+    assert position == AppliedPosition(3, 1, ConfState(voters=(5, 9))), "behind what the members' own logs begin with"
+    assert machine.regroup(members[:1]) == position._replace(conf_state=ConfState(voters=(9,)))
+    machine.regroup(members)
     again = StateMachine.open(engine=engine)
     assert again.applied == machine.applied
     assert again.store.hash_kv() == keys

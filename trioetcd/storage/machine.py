@@ -291,11 +291,13 @@ class StateMachine:
 
         What clients know of stays: keys with their revisions, leases, alarms, users. The position stays as well, under
         the new configuration: so a new member without this state, or with an older one, is sent what it lacks instead
-        of being taken for one that has it.
+        of being taken for one that has it. (Such a one's own log begins with an entry for each member, so it must be
+        behind those.)
         """
         self.members.replace(members)
         self.downgrade.end()
-        self.applied = self.applied._replace(conf_state=ConfState(tuple(sorted(one.id for one in members))))
+        conf_state = ConfState(tuple(sorted(one.id for one in members)))
+        self.applied = AppliedPosition(max(self.applied.index, len(members) + 1), self.applied.term, conf_state)
         self._conf_state_bytes = msgpack.packb(self.applied.conf_state)
         self.durable_barrier()
         return self.applied
