@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.client.fake_cluster import Call, cluster_of
 from trioetcd import client as etcd
 from trioetcd.api import messages as m
 from trioetcd.testing.cluster import MemoryCluster
@@ -200,3 +201,29 @@ async def test_observing_goes_on_over_members_that_fail_and_compactions(autojump
                 await cluster.wait_leader()
         assert told == [b"0", b"1", b"2"]
         nursery.cancel_scope.cancel()
+
+
+async def test_an_attempt_to_enter_that_arrives_late_takes_nothing_back(autojump_clock: MockClock) -> None:
+    """The first attempt is applied, but not answered; the second comes in; then the first comes once more."""
+    sent: list[m.TxnRequest] = []
+
+    async def handle(call: Call) -> None:
+        if call.path == "/v3/kv/txn":
+            sent.append(await call.read(m.TxnRequest))
+            if len(sent) == 1:
+                await call.hang_up()
+            own = m.RangeResponse(kvs=[m.KeyValue(key=b"e/7", create_revision=3)])
+            await call.answer(m.TxnResponse(responses=[m.ResponseOp(response_range=own)]))
+        elif call.path == "/v3/lease/grant":
+            await call.answer(m.LeaseGrantResponse(ID=7, TTL=10))
+        elif call.path == "/v3/lease/revoke":
+            await call.answer(m.LeaseRevokeResponse())
+        else:
+            asked = await call.read(m.RangeRequest)
+            kvs = [] if asked.range_end else [m.KeyValue(key=b"e/7", create_revision=3)]
+            await call.answer(m.RangeResponse(kvs=kvs))
+
+    async with cluster_of(handle) as (client, _), client.election("e").campaign("first"):
+        assert len(sent) == 2
+    assert sent[0] == sent[1]
+    assert [op.request_put for op in sent[0].failure] == [None]
