@@ -58,12 +58,14 @@ class Case(NamedTuple):
     workload: str
     members: int
     follower: bool = False
+    connections: int = CONNECTIONS
 
     @property
     def title(self) -> str:
         """As it stands in the table."""
         member = "" if self.members == 1 else f", {'a follower' if self.follower else 'the leader'} of {self.members}"
-        return f"{self.workload}{member}"
+        load = "" if self.connections == CONNECTIONS else f", {self.connections} connection"
+        return f"{self.workload}{member}{load}"
 
 
 CASES = (
@@ -74,6 +76,7 @@ CASES = (
     Case("watch", 1),
     Case("put", 3),
     Case("put", 3, follower=True),
+    Case("put", 3, connections=1),
 )
 
 
@@ -92,11 +95,11 @@ def profile(case: Case, leader: Server, profiled: Server, options: Options) -> d
     """One run to learn what an operation costs, and one to learn where."""
     runner, workload = Runner(Load(groups=()), options), workload_of(case.workload)
     user, system = cpu_times(profiled.pid)
-    sample = runner.measure(workload, leader, [profiled], CONNECTIONS)
+    sample = runner.measure(workload, leader, [profiled], case.connections)
     user_after, system_after = cpu_times(profiled.pid)
     longer = Runner(Load(groups=()), replace(options, seconds=PROFILE_SECONDS + 1))
     with ThreadPoolExecutor(1) as background:
-        load = background.submit(longer.measure, workload, leader, [profiled], CONNECTIONS)
+        load = background.submit(longer.measure, workload, leader, [profiled], case.connections)
         stacks = sample_stacks(profiled.pid, PROFILE_SECONDS)
         load.result()
     by_layer, by_function = fold(stacks)
