@@ -14,6 +14,7 @@ from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.api.services import Rpc
 from trioetcd.frontend.member import VersionInfo
+from trioetcd.metrics import RpcCalls, RpcCounters
 from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.watch import WatchMessage
 from trioetcd.node.services import find_method
@@ -139,6 +140,7 @@ class FakeMember:
     leader: bool = True
     learner: bool = False
     read_error: ApiError | None = None
+    rpcs: RpcCounters = field(default_factory=RpcCounters)
 
     def version(self) -> VersionInfo:
         return VersionInfo("3.5.33", "3.5.0")
@@ -155,6 +157,9 @@ class FakeMember:
     async def probe_read(self, *, serializable: bool) -> None:
         if self.read_error is not None and not serializable:
             raise self.read_error
+
+    def rpc_calls(self, rpc: Rpc) -> RpcCalls:
+        return self.rpcs.of(rpc)
 
     def metrics_text(self) -> bytes:
         return b"etcd_server_has_leader 1\n"

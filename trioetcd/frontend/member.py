@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from trioetcd.api.services import Rpc
 from trioetcd.config.version import VersionInfo
+from trioetcd.metrics import RpcCalls
 from trioetcd.node.service.context import CallContext
 
 
@@ -63,6 +64,10 @@ class FrontendMember(Protocol):
 
     async def probe_read(self, *, serializable: bool) -> None:
         """Read one key as a client would, permissions apart; raises ApiError when that fails."""
+        ...
+
+    def rpc_calls(self, rpc: Rpc) -> RpcCalls:
+        """Where the calls of an RPC are counted."""
         ...
 
     def metrics_text(self) -> bytes:

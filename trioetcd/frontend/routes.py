@@ -10,7 +10,7 @@ import trio
 from trioetcd.api.services import RPCS, Rpc
 from trioetcd.frontend.heads import TEXT, Cors, Head
 from trioetcd.frontend.limited import Handler, LimitedHandler
-from trioetcd.frontend.member import FrontendMember, Services
+from trioetcd.frontend.member import FrontendMember
 from trioetcd.frontend.pages import get_pages, metrics_page
 from trioetcd.frontend.paths import BadPathError, clean_path, decode_path, location, redirect_body
 from trioetcd.frontend.v3_http import ErrorHeads, UnaryHandler, message_bytes_max
@@ -127,7 +127,7 @@ def build_routes(
     errors = ErrorHeads(cors)
     running = None if concurrent_streams is None else trio.Semaphore(concurrent_streams)
     for rpc in RPCS:
-        row = _rpc_route(rpc, member.services, cors, errors, max_request_bytes)
+        row = _rpc_route(rpc, member, cors, errors, max_request_bytes)
         if running is not None:
             row = row._replace(handler=LimitedHandler(row.handler, running=running))
             if row.websocket is not None:
@@ -146,13 +146,16 @@ def build_metrics_routes(*, member: FrontendMember) -> Routes:
     return Routes({**rows, "/metrics": Route(metrics_page(member, cors), _ANY)}, cors=cors, has_gateway=False)
 
 
-def _rpc_route(rpc: Rpc, services: Services, cors: Cors, errors: ErrorHeads, max_request_bytes: int) -> Route:
+def _rpc_route(rpc: Rpc, member: FrontendMember, cors: Cors, errors: ErrorHeads, max_request_bytes: int) -> Route:
+    services, calls = member.services, member.rpc_calls(rpc)
     bytes_max = 2 * message_bytes_max(max_request_bytes)
     if rpc.client_streaming or rpc.server_streaming:
         stream = StreamHandler(
-            rpc=rpc, services=services, cors=cors, errors=errors, max_request_bytes=max_request_bytes
+            rpc=rpc, services=services, calls=calls, cors=cors, errors=errors, max_request_bytes=max_request_bytes
         )
         return Route(stream, _POST, websocket=WebSocketHandler(stream.serve, cors=cors, message_bytes_max=bytes_max))
-    unary = UnaryHandler(rpc=rpc, services=services, cors=cors, errors=errors, max_request_bytes=max_request_bytes)
+    unary = UnaryHandler(
+        rpc=rpc, services=services, calls=calls, cors=cors, errors=errors, max_request_bytes=max_request_bytes
+    )
     unheard = serve_unary(unary.call_unheard, bytes_max=bytes_max)
     return Route(unary, _POST, websocket=WebSocketHandler(unheard, cors=cors, message_bytes_max=bytes_max))

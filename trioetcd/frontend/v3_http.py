@@ -16,6 +16,7 @@ from trioetcd.frontend.heads import GRPC_JSON, JSON, Cors, Head
 from trioetcd.frontend.member import Services
 from trioetcd.frontend.metadata import call_context, timeout_seconds
 from trioetcd.http11 import BadBody, BodyTooLarge, Request, ServerConnection
+from trioetcd.metrics import RpcCalls
 from trioetcd.node.service.context import CallContext
 
 GRPC_OVERHEAD_BYTES: Final = 512 * 1024
@@ -61,8 +62,18 @@ class UnaryHandler:
 
     is_stream = False
 
-    def __init__(self, *, rpc: Rpc, services: Services, cors: Cors, errors: ErrorHeads, max_request_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        rpc: Rpc,
+        services: Services,
+        calls: RpcCalls,
+        cors: Cors,
+        errors: ErrorHeads,
+        max_request_bytes: int,
+    ) -> None:
         self._rpc = rpc
+        self._calls = calls
         self._request_class = rpc.request
         self._method: UnaryMethod | None = services.method(rpc)
         self._head = Head(cors, 200, GRPC_JSON)
@@ -87,10 +98,7 @@ class UnaryHandler:
             if self._method is None:
                 raise unimplemented(self._rpc)
             context = call_context(headers, anonymous)
-            if timeout is None:
-                response = await self._method(message, context)
-            else:
-                response = await self._call_with_timeout(self._method, message, context, timeout)
+            response = await self._counted_call(self._method, message, context, timeout)
         except (JsonError, BadBody) as error:
             await self._answer_error(connection, request, ApiError(Code.INVALID_ARGUMENT, str(error)))
         except ApiError as error:
@@ -105,7 +113,7 @@ class UnaryHandler:
         try:
             message: object = decode(self._request_class, body)
             if self._method is not None:
-                await self._method(message, context)
+                await self._counted_call(self._method, message, context, None)
         except (JsonError, ApiError):
             return
 
@@ -117,6 +125,26 @@ class UnaryHandler:
     async def _answer_error(self, connection: ServerConnection, request: Request, error: ApiError) -> None:
         head = self._errors.of(error).prepared(request.headers)
         await connection.respond_prepared(head, encode_unary_error(error))
+
+    async def _counted_call(
+        self, method: UnaryMethod, message: object, context: CallContext, timeout: float | None
+    ) -> object:
+        """Call the service; metrics count what got so far, as etcd's gRPC server does."""
+        calls = self._calls
+        calls.started()
+        try:
+            if timeout is None:
+                response = await method(message, context)
+            else:
+                response = await self._call_with_timeout(method, message, context, timeout)
+        except ApiError as error:
+            calls.handled(error.code)
+            raise
+        except trio.Cancelled:
+            calls.handled(Code.CANCELED)
+            raise
+        calls.handled(Code.OK)
+        return response
 
     @staticmethod
     async def _call_with_timeout(method: UnaryMethod, message: object, context: CallContext, seconds: float) -> object:

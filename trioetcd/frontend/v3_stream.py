@@ -25,6 +25,7 @@ from trioetcd.frontend.metadata import call_context, timeout_seconds
 from trioetcd.frontend.stream_calls import Call, OpenCall, find_call
 from trioetcd.frontend.v3_http import ErrorHeads, message_bytes_max, unimplemented
 from trioetcd.http11 import BadBody, ClientGone, HttpError, Request, ServerConnection
+from trioetcd.metrics import RpcCalls
 from trioetcd.node.service.context import CallContext
 
 _GONE: Final = (HttpError, trio.BrokenResourceError)
@@ -100,10 +101,16 @@ class HttpWire:
 
 
 class Pump:
-    """Runs one call over one wire to its end."""
+    """Runs one call over one wire to its end.
 
-    def __init__(self, *, rpc: Rpc, call: Call, wire: Wire, value_bytes_max: int) -> None:
+    Metrics count it as etcd's gRPC server does, which sees a stream of requests when it is opened, and one request when
+    it is one.
+    """
+
+    def __init__(self, *, rpc: Rpc, call: Call, wire: Wire, calls: RpcCalls, value_bytes_max: int) -> None:
         self._rpc = rpc
+        self._calls = calls
+        self._is_counted = False
         self._call = call
         self._wire = wire
         self._decoder: StreamDecoder[Any] = StreamDecoder(rpc.request, value_size_max=value_bytes_max)
@@ -115,12 +122,18 @@ class Pump:
 
     async def run(self, timeout_seconds: float | None) -> bool:
         """Carry requests and answers until the stream has ended; False when the client is gone. Raises nothing."""
-        with trio.move_on_after(float("inf") if timeout_seconds is None else max(timeout_seconds, 0)) as deadline:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._read, nursery.cancel_scope)
-                nursery.start_soon(self._write, nursery.cancel_scope)
-        if deadline.cancelled_caught:
-            self._error = ApiError.of(ErrorKind.PROPOSAL_DEADLINE)
+        if self._rpc.client_streaming:
+            self._count_started()
+        code = Code.CANCELED
+        try:
+            await self._carry(timeout_seconds)
+            if self._error is not None:
+                code = self._error.code
+            elif not self._gone and self._refused is None:
+                code = Code.OK
+        finally:
+            if self._is_counted:
+                self._calls.handled(code)
         if self._gone or self._sending:  # what was cut off in the middle of a message cannot be ended in order
             return False
         try:
@@ -128,6 +141,19 @@ class Pump:
         except _GONE:
             return False
         return True
+
+    def _count_started(self) -> None:
+        if not self._is_counted:
+            self._is_counted = True
+            self._calls.started()
+
+    async def _carry(self, timeout_seconds: float | None) -> None:
+        with trio.move_on_after(float("inf") if timeout_seconds is None else max(timeout_seconds, 0)) as deadline:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read, nursery.cancel_scope)
+                nursery.start_soon(self._write, nursery.cancel_scope)
+        if deadline.cancelled_caught:
+            self._error = ApiError.of(ErrorKind.PROPOSAL_DEADLINE)
 
     async def _end(self) -> None:
         if self._refused is not None:
@@ -163,6 +189,7 @@ class Pump:
             self._call.finish_requests()
             return
         if not self._requests and not self._rpc.client_streaming:
+            self._count_started()
             await self._call.handle(self._rpc.request())
         self._call.finish_requests()
 
@@ -175,6 +202,7 @@ class Pump:
     async def _hand_over(self, requests: list[Any]) -> None:
         for request in requests:
             self._requests += 1
+            self._count_started()
             await self._call.handle(request)
 
     async def _write(self, scope: trio.CancelScope) -> None:
@@ -195,8 +223,18 @@ class StreamHandler:
 
     is_stream = True
 
-    def __init__(self, *, rpc: Rpc, services: Services, cors: Cors, errors: ErrorHeads, max_request_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        rpc: Rpc,
+        services: Services,
+        calls: RpcCalls,
+        cors: Cors,
+        errors: ErrorHeads,
+        max_request_bytes: int,
+    ) -> None:
         self._rpc = rpc
+        self._calls = calls
         self._open_call: OpenCall | None = find_call(rpc, services)
         self._head = Head(cors, 200, GRPC_JSON)
         self._errors = errors
@@ -220,9 +258,12 @@ class StreamHandler:
             return True
         try:
             async with self._open_call(context) as call:
-                return await Pump(rpc=self._rpc, call=call, wire=wire, value_bytes_max=self._value_bytes_max).run(
-                    timeout
+                pump = Pump(
+                    rpc=self._rpc, call=call, wire=wire, calls=self._calls, value_bytes_max=self._value_bytes_max
                 )
+                return await pump.run(timeout)
         except ApiError as error:  # of the opening: a running call's errors end with its pump
+            self._calls.started()
+            self._calls.handled(error.code)
             await wire.fail(error)
         return True

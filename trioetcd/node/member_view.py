@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from trioetcd.api import messages as m
+from trioetcd.api.services import Rpc
 from trioetcd.config.version import SERVER_VERSION, VersionInfo
+from trioetcd.metrics import Metrics, RpcCalls
 from trioetcd.node import task_tree
 from trioetcd.node.parts import Parts
 from trioetcd.node.services import Services
@@ -18,9 +20,9 @@ class MemberView:
     `parts` is the running member itself, for tests and tools that look into it.
     """
 
-    def __init__(self, *, parts: Parts, services: Services, metrics_text: Callable[[], bytes]) -> None:
+    def __init__(self, *, parts: Parts, services: Services, metrics: Metrics) -> None:
         self.parts = parts
-        self._metrics_text = metrics_text
+        self._metrics = metrics
         self.services = services
 
     def version(self) -> VersionInfo:
@@ -46,7 +48,11 @@ class MemberView:
 
     def metrics_text(self) -> bytes:
         """All metrics in Prometheus' text format."""
-        return self._metrics_text()
+        return self._metrics.text()
+
+    def rpc_calls(self, rpc: Rpc) -> RpcCalls:
+        """Where the calls of an RPC are counted."""
+        return self._metrics.rpcs.of(rpc)
 
     def debug_vars(self) -> Mapping[str, object]:
         """What `/debug/vars` shows of the core, under etcd's names."""

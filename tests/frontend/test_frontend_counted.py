@@ -1,0 +1,57 @@
+"""What `grpc_server_*` count of the gateway's calls: what a real etcd 3.5.1 counted of the same ones."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import trio
+from frontend_fakes import FakeMember
+from trio.testing import wait_all_tasks_blocked
+
+from trioetcd.api.errors import Code
+from trioetcd.api.services import RPCS
+
+
+class Count(NamedTuple):
+    started: int
+    handled: dict[Code, int]
+
+
+def count_of(member: FakeMember, name: str) -> Count:
+    calls = member.rpc_calls(next(rpc for rpc in RPCS if rpc.name == name))
+    return Count(calls.started_count, {code: calls.handled_counts[code] for code in Code if calls.handled_counts[code]})
+
+
+async def test_unary_calls(serve, member: FakeMember) -> None:
+    async with serve() as server:
+        client = server.client()
+        for body in (b'{"key":"YQ=="}', b"{bad", b'{"key":"YQ=="}'):
+            await client.request("POST", "/v3/kv/put", [], body)
+        await client.request("POST", "/v3/kv/put", [(b"Grpc-Timeout", b"1n")], b'{"key":"YQ=="}')
+        await client.request("POST", "/v3/kv/compaction", [], b"{}")
+        assert count_of(member, "Put") == (3, {Code.OK: 2, Code.DEADLINE_EXCEEDED: 1})
+        assert count_of(member, "Compact") == (0, {}), "what is not built was not called"
+        member.services.kv.ranging = trio.sleep_forever
+        gone = server.client()
+        with trio.move_on_after(0.02):
+            await gone.request("POST", "/v3/kv/range", [], b'{"key":"YQ=="}')
+        assert count_of(member, "Range") == (1, {})
+
+
+async def test_streams(serve, member: FakeMember) -> None:
+    async with serve() as server:
+        async with server.client().stream("POST", "/v3/watch", body=b'{"create_request":{}}') as exchange:
+            await exchange.receive_head()
+            assert count_of(member, "Watch") == (1, {})
+            gone = exchange
+        await server.client().request("POST", "/v3/watch", body=b"{bad")
+        client = server.client()
+        await client.request("POST", "/v3/lease/keepalive", body=b'{"ID":"5"}')
+        await client.request("POST", "/v3/lease/keepalive", body=b'{"ID":"-5"}')
+        for body in (b"{}", b"{bad", b""):
+            await client.request("POST", "/v3/maintenance/snapshot", body=body)
+        await gone._stream.aclose()
+        await wait_all_tasks_blocked()
+        assert count_of(member, "LeaseKeepAlive") == (2, {Code.OK: 1, Code.UNAVAILABLE: 1})
+        assert count_of(member, "Snapshot") == (2, {Code.OK: 2})
+        assert count_of(member, "Watch") == (2, {Code.CANCELED: 2})
