@@ -66,14 +66,14 @@ class Authenticator:
     def check_read(self, context: CallContext, op: object) -> None:
         """As `check`, for a read of keys. To be asked with no wait between it and the reading.
 
-        A signed token of a later revision than this member has seen is refused too: what it may read here is not known
-        yet. The rule is etcd's.
+        A signed token of another revision than this member's is refused, also of a later one: what it may read here is
+        not known yet. The rule is etcd's.
         """
         auth = self._machine.auth
         if auth.enabled:
             info = self.identify(context)
             auth.check_op(info, op)
-            if info.revision > auth.revision:
+            if info.revision != auth.revision and info is not NOBODY:
                 raise ApiError.of(ErrorKind.AUTH_OLD_REVISION)
 
     def check_user(self, context: CallContext) -> None:

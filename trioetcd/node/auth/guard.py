@@ -55,7 +55,7 @@ class Guard:
             await self._admit(rule, request, context)
             response = await method(request, context)
             if rule is Rule.READ:
-                authenticator.check_read(context, request)
+                authenticator.check(context, request)
             return response
 
         def guarded(request: object, context: CallContext) -> Any:
