@@ -164,7 +164,7 @@ async def test_a_round_that_a_new_leader_interrupts_fails_with_leader_changed_at
     assert rig.outcomes == []
     elect(rig, SELF, 3)
     rig.loop.take([ReadState(0, rig.core.asked[-1])])  # of the old leader, in the same round of the driver
-    await trio.sleep(0)
+    await trio.lowlevel.checkpoint()
     await trio.testing.wait_all_tasks_blocked()
     assert rig.outcomes == [ErrorKind.LEADER_CHANGED.value[1]]
     assert trio.current_time() < 0.3

@@ -34,7 +34,7 @@ class Services(Protocol):
 
     @property
     def lease(self) -> Following:
-        """Whom streams of keep-alives follow."""
+        """Whom streams follow that asked for a leader."""
         ...
 
 

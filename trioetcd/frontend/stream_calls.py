@@ -54,9 +54,47 @@ def find_call(rpc: Rpc, services: Services) -> OpenCall | None:
         return None
     if rpc.name == "Watch":
         return _watch_opener(method)
-    if not rpc.client_streaming:
-        return _many_answers_opener(method)
-    return _answer_opener(method, services.lease.following)
+    opener = _answer_opener(method) if rpc.client_streaming else _many_answers_opener(method)
+    return _following_opener(opener, services.lease.following)
+
+
+def _following_opener(open_call: OpenCall, following: _Following) -> OpenCall:
+    """Calls that end when they asked for a leader and their member has none for long (etcd's stream interceptor).
+
+    A watch sees to that itself: what it was told before is delivered first.
+    """
+
+    @asynccontextmanager
+    async def open_following(context: CallContext) -> AsyncIterator[Call]:
+        async with open_call(context) as call:
+            if not context.require_leader:
+                yield call
+                return
+            guarded = _FollowingCall(call)
+            with following(context, guarded.end_leaderless):
+                yield guarded
+
+    return open_following
+
+
+class _FollowingCall:
+    def __init__(self, call: Call) -> None:
+        self.handle = call.handle
+        self.finish_requests = call.finish_requests
+        self._call = call
+        self._waiting = trio.CancelScope()
+        self._is_leaderless = False
+
+    def end_leaderless(self) -> None:
+        """The call asked for a leader, and there is none."""
+        self._is_leaderless = True
+        self._waiting.cancel()
+
+    async def next_line(self) -> bytes | None:
+        if not self._is_leaderless:
+            with trio.CancelScope() as self._waiting:
+                return await self._call.next_line()
+        raise ApiError.of(ErrorKind.NO_LEADER)
 
 
 def _watch_opener(open_session: Callable[[CallContext], AbstractAsyncContextManager[WatchSession]]) -> OpenCall:
@@ -89,12 +127,10 @@ class _WatchCall:
         return watch_line(message)
 
 
-def _answer_opener(method: _AnswerMethod, following: _Following) -> OpenCall:
+def _answer_opener(method: _AnswerMethod) -> OpenCall:
     @asynccontextmanager
     async def open_call(context: CallContext) -> AsyncIterator[Call]:
-        call = _AnswerCall(method, context)
-        with following(context, call.end_leaderless):
-            yield call
+        yield _AnswerCall(method, context)
 
     return open_call
 
@@ -104,8 +140,6 @@ class _AnswerCall:
         self._method = method
         self._context = context
         self._sender, self._receiver = trio.open_memory_channel[Any](_REQUESTS_AHEAD_MAX)
-        self._waiting = trio.CancelScope()
-        self._is_leaderless = False
 
     async def handle(self, request: Any) -> None:
         await self._sender.send(request)
@@ -113,18 +147,7 @@ class _AnswerCall:
     def finish_requests(self) -> None:
         self._sender.close()
 
-    def end_leaderless(self) -> None:
-        """The stream asked for a leader, and there is none."""
-        self._is_leaderless = True
-        self._waiting.cancel()
-
     async def next_line(self) -> bytes | None:
-        if not self._is_leaderless:
-            with trio.CancelScope() as self._waiting:
-                return await self._answer_next()
-        raise ApiError.of(ErrorKind.NO_LEADER)
-
-    async def _answer_next(self) -> bytes | None:
         try:
             request = await self._receiver.receive()
         except trio.EndOfChannel:

@@ -96,6 +96,18 @@ async def test_a_keep_alive_stream_of_a_member_that_is_cut_off(autojump_clock: M
         await connection.aclose()
 
 
+async def test_an_observation_of_a_member_that_is_cut_off(autojump_clock: MockClock) -> None:
+    async with MemoryCluster(3) as cluster:
+        follower = await _isolated_follower(cluster)
+        stream = await cluster.network.host("client").dial(follower.client_url)
+        connection = ClientConnection(stream, host="etcd")
+        headers = [(b"Grpc-Metadata-hasleader", b"true")]
+        with trio.fail_after(6 * ELECTION_SECONDS):
+            response = await connection.request("POST", "/v3/election/observe", headers, b'{"name":"bmFtZQ=="}')
+        assert b"etcdserver: no leader" in response.body
+        await connection.aclose()
+
+
 async def test_the_library_goes_on_at_a_member_that_has_a_leader(autojump_clock: MockClock) -> None:
     async with MemoryCluster(3) as cluster:
         leader = await cluster.wait_leader()
