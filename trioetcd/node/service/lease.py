@@ -92,7 +92,7 @@ class LeaseService:
         return m.LeaseKeepAliveResponse(header=header, ID=request.ID, TTL=ttl)
 
     def following(self, context: CallContext, end: Callable[[], None]) -> AbstractContextManager[None]:
-        """Have `end` called, within the block of a keep-alive stream that asked for a leader, once it has to end."""
+        """Have `end` called, within the block of a stream that asked for a leader, once it has to end."""
         return self._leaderless.following(end) if context.require_leader else nullcontext()
 
     async def lease_time_to_live(
