@@ -61,6 +61,7 @@ class Durations:
         self.backend_snapshot = _histogram(
             "etcd_disk_backend_snapshot_duration_seconds", "Snapshots of the engine.", 0.01, 17
         )
+        self.defragment = _histogram("etcd_disk_backend_defrag_duration_seconds", "Defragmentations.", 0.1, 13)
         self.snapshot_save = _histogram(
             "etcd_debugging_snap_save_total_duration_seconds", "Snapshot files saved.", 0.001, 14
         )

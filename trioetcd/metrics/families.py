@@ -75,6 +75,9 @@ STORE_GAUGES: Final = (
     Row("etcd_debugging_auth_revision", "The current revision of the auth store.", lambda s: s.auth_revision),
     Row("etcd_mvcc_db_total_size_in_bytes", "Size of the database in bytes.", lambda s: s.size_bytes),
     Row("etcd_mvcc_db_total_size_in_use_in_bytes", "Of it, in use.", lambda s: s.size_in_use_bytes),
+    Row(
+        "etcd_disk_defrag_inflight", "1 if the database is being defragmented. 0 if not.", lambda s: s.defragmentations
+    ),
     Row("etcd_mvcc_db_open_read_transactions", "Currently open views of the database.", lambda s: s.open_views),
 )
 

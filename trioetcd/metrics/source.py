@@ -65,6 +65,8 @@ class StoreMetrics:
     size_bytes: int = 0
     size_in_use_bytes: int = 0
     open_views: int = 0
+    defragmentations: int = 0
+    """1 while there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

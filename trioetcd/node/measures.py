@@ -62,6 +62,7 @@ class MemberMeasures:
             leases_expired=leases.expired,
             size_bytes=size_bytes,
             size_in_use_bytes=size_bytes,
+            defragmentations=min(self._parts.defragmenter.running, 1),
         )
 
     def network_metrics(self) -> NetworkMetrics:

@@ -86,7 +86,7 @@ class Parts:
         self.quota = self._make_quota()
         self._make_changes_of_members()
         self.engine_lock = trio.Lock()
-        self.defragmenter = self._make_defragmenter()
+        self.defragmenter = self._make_defragmenter(durations)
         self.applier = self._make_applier()
         self._make_auth()
         self.reads = self._make_reads()
@@ -167,11 +167,13 @@ class Parts:
             raw_node=self.raw_node, reconfiguration=self.reconfiguration, check=self.reconfig_check
         )
 
-    def _make_defragmenter(self) -> Defragmenter:
+    def _make_defragmenter(self, durations: Durations) -> Defragmenter:
         return Defragmenter(
             machine=self.machine,
             engine_lock=self.engine_lock,
             run_blocking=self._environment.run_blocking,
+            clock=self._environment.stopwatch,
+            observe=durations.defragment.observe,
             log=self._environment.log,
         )
 

@@ -44,7 +44,15 @@ async def test_what_was_compacted_away_gives_its_room_back(tmp_path: Path) -> No
         pass
     before, hashed = state.size_bytes(), state.store.hash_kv()
     assert before > 3_000_000
-    defragmenter = Defragmenter(machine=state, engine_lock=trio.Lock(), run_blocking=in_thread, log=null_logger())
+    durations: list[float] = []
+    defragmenter = Defragmenter(
+        machine=state,
+        engine_lock=trio.Lock(),
+        run_blocking=in_thread,
+        clock=trio.current_time,
+        observe=durations.append,
+        log=null_logger(),
+    )
     finished = False
 
     async def defragment() -> None:
@@ -58,8 +66,11 @@ async def test_what_was_compacted_away_gives_its_room_back(tmp_path: Path) -> No
         while not finished:
             machine.do(m.PutRequest(key=b"other", value=b"v"))
             written += 1
+            assert defragmenter.running <= 1
             await trio.lowlevel.checkpoint()
     assert written > 1
+    assert defragmenter.running == 0
+    assert len(durations) == 1
     assert state.size_bytes() < before // 10
     assert state.store.hash_kv(301) == hashed
     state.close()

@@ -25,7 +25,7 @@ PIECE_BYTES: Final = 128 << 20
 
 
 class Defragmenter:
-    """Compacts the engine. `engine_lock` is held while a thread does so."""
+    """Compacts the engine. `engine_lock` is held while a thread does so; `running` are under way, or wait for it."""
 
     def __init__(
         self,
@@ -33,21 +33,34 @@ class Defragmenter:
         machine: StateMachine,
         engine_lock: trio.Lock,
         run_blocking: Callable[[Callable[[], None]], Awaitable[None]],
+        clock: Callable[[], float],
+        observe: Callable[[float], None],
         log: Logger,
     ) -> None:
         self._machine = machine
         self._engine_lock = engine_lock
         self._run_blocking = run_blocking
+        self._clock = clock
+        self._observe = observe
         self._log = log
+        self.running = 0
 
     async def defragment(self) -> None:
         """Compact everything; return when it is done. A cancellation waits for the piece under way, and keeps it."""
-        before = self._machine.size_bytes()
+        began, before = self._clock(), self._machine.size_bytes()
         self._log.info("defragmenting", size_bytes=before)
-        for start, end in pieces(self._machine.store.revision, before):
+        self.running += 1
+        try:
+            await self._compact_pieces(before)
+        finally:
+            self.running -= 1
+        self._observe(self._clock() - began)
+        self._log.info("defragmented", size_bytes_before=before, size_bytes=self._machine.size_bytes())
+
+    async def _compact_pieces(self, size_bytes: int) -> None:
+        for start, end in pieces(self._machine.store.revision, size_bytes):
             async with self._engine_lock:
                 await self._run_blocking(partial(self._machine.engine.compact, start, end))
-        self._log.info("defragmented", size_bytes_before=before, size_bytes=self._machine.size_bytes())
 
 
 def pieces(revision: int, size_bytes: int) -> list[tuple[bytes | None, bytes | None]]:
