@@ -47,6 +47,8 @@ ON_PURPOSE: dict[str, str] = {
     "a watch with a bad token": "the reason tells clients to log in again, as 3.5.5 and later do (etcd issue 12385)",
     "a refused watch beside one of its ID": "3.5.1 seems to end the other watch; later releases tell the ID -1",
     "a signed token whose revision is old": "3.5.1 forgot to translate it; clients of later releases know its words",
+    "nobody's question about roles while the space is full": "the alarm makes etcd apply requests without asking auth: "
+    "with it standing, nobody may add users; ours asks as ever",
     "Bearer": "the word before a token is what HTTP clients write; later releases of 3.5 take it too",
     "a token while auth is off": "3.5.1 refuses every token while none is needed; later releases do not look at it",
     "elected without its lease": "etcd tells a candidate whose key is gone that it was elected; a lock it refuses then",

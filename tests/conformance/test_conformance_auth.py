@@ -214,6 +214,7 @@ CLOSED = (
     case("a refused watch beside one of its ID", ALICE, *alice(watching(watch("foo"), watch("secret"))), Take(2)),
     case("previous value of a put in a transaction", ALICE, *alice(txn(success=(op_put("w1", prev_kv=True),)))),
     case("a lease for a put in a transaction", ALICE, *alice(txn(success=(op_put("foo", lease=99),)))),
+    case("nobody's question about roles while the space is full", ROOT, *root(Call("/v3/maintenance/alarm", {"action": "ACTIVATE", "alarm": "NOSPACE"})), auth("role/list")),
 )  # fmt: skip
 
 

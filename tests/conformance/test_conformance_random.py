@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.cases import case, get, put
+from tests.conformance.cases import Case, Session, case, get, put
 from tests.conformance.conftest import PairKeeper
-from tests.conformance.pair import subject_kind
-from tests.conformance.random import Generator, differs, shrink
+from tests.conformance.pair import observe, subject_kind
+from tests.conformance.random import Generator, Watched, differs, events, shrink
 
 pytestmark = pytest.mark.conformance
 
@@ -30,6 +30,29 @@ def test_a_difference_is_found(keeper: PairKeeper) -> None:
     pair.subject = pair.reference
     assert pair.difference(case("the same server twice", put("k", "v"))) is not None, "revisions are compared"
     pair.reference, pair.parted = reference, True
+
+
+def test_a_watch_is_compared_by_its_events() -> None:
+    head = '{"result":{"header":{"revision":"9"},"watch_id":"7","events":['
+    one, other = '{"kv":{"key":"YQ=="},"prev_kv":{"key":"YQ=="}}', '{"type":"DELETE","kv":{"key":"Yg=="}}'
+    apart = f"{head}{one}]}}}}\n{head}{other},{one}]}}}}\n"
+    assert events(apart) == events(f"{head}{one},{other},{one}]}}}}\n")
+    assert len(events(apart)) == 3
+
+
+def test_a_watch_that_differs_is_found(keeper: PairKeeper) -> None:
+    """Of two servers with the same keys, one has another past."""
+    pair = keeper.pair()
+    values = iter("ab")
+    for server in (pair.reference, pair.subject):
+        session = Session(server)
+        observe(put("w", next(values)), session)
+        observe(put("w", "same"), session)
+    create = {**get("w").body, "start_revision": "$REV-1"}
+    difference = pair.difference(Case("watch", (get("w"), Watched(create, "w"))))  # type: ignore[arg-type] # runs like one
+    pair.parted = True
+    assert difference is not None
+    assert "events" not in difference.expected[-1]
 
 
 def test_a_sequence_is_made_from_its_seed_alone() -> None:
