@@ -92,6 +92,6 @@ class Generator:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_random_sequences_come_out_the_same(tmp_path: Path, seed: int) -> None:
-    sequence: Case = case(f"seed {seed}", *SETUP, *Generator(seed).steps(250))
+    sequence: Case = case(f"seed {seed}", *SETUP, *Generator(seed).steps(150))
     with running_pair(tmp_path, extra=SERVER_FLAGS) as pair:
         pair.check(sequence)
