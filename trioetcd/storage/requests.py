@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, contains
+from types import NoneType
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -97,24 +98,24 @@ class Proposal(NamedTuple):
 
 # -- encoding
 
+_PACKER: Final = msgpack.Packer()
+"""One for all, empty between calls: its buffer is made once (`msgpack.packb` makes one a call, 0.7 us)."""
+
 
 def encode_request(request: RaftRequest) -> bytes:
     """One request's bytes, for `join_proposal`."""
     op = request.op
     cls: type = type(op)
     fields = (_NUMBERS[cls], request.username, request.auth_revision, _encoder(cls)(op))
-    packed: bytes = msgpack.packb(fields)
+    packed: bytes = _PACKER.pack(fields)
     return packed
 
 
 def join_proposal(proposal_id: int, encoded: Iterable[bytes]) -> bytes:
     """An entry's data from requests that are encoded already."""
     requests = list(encoded)
-    packer = msgpack.Packer(autoreset=False)
-    packer.pack_array_header(2)
-    packer.pack(proposal_id)
-    packer.pack_array_header(len(requests))
-    return b"".join((packer.bytes(), *requests))
+    pack, pack_array_header = _PACKER.pack, _PACKER.pack_array_header
+    return b"".join((pack_array_header(2), pack(proposal_id), pack_array_header(len(requests)), *requests))
 
 
 def encode_proposal(proposal: Proposal) -> bytes:
@@ -124,7 +125,7 @@ def encode_proposal(proposal: Proposal) -> bytes:
 
 @cache
 def _encoder(cls: type) -> Callable[[Any], object]:
-    """What turns a message into the fields of it, compiled: a transaction takes 4 us, with closures it took 9."""
+    """What turns a message into the fields of it, compiled: a transaction takes 2 us, with closures it took 6."""
     specs = fields_of(cls)
     if specs and all(spec.message is None for spec in specs):
         return _fields_getter([spec.name for spec in specs])
@@ -156,8 +157,8 @@ def _field_source(spec: FieldSpec) -> str:
     if spec.message is None:
         return f"message.{spec.name}"
     if spec.repeated:
-        return f"[encode_{spec.number}(one) for one in message.{spec.name}]"
-    return f"None if message.{spec.name} is None else encode_{spec.number}(message.{spec.name})"
+        return f"tuple(map(encode_{spec.number}, message.{spec.name}))"
+    return f"None if (field := message.{spec.name}) is None else encode_{spec.number}(field)"
 
 
 # -- decoding
@@ -203,39 +204,57 @@ def _decode_request(number: int, username: str, auth_revision: int, fields: tupl
 def _decoder(cls: type) -> Callable[[tuple[Any, ...]], object]:
     """What makes a message of its fields."""
     specs = fields_of(cls)
-    if all(_is_plain(spec) for spec in specs):
-        expected = tuple(_PYTHON_TYPES[spec.wire_type] for spec in specs)
+    if any(spec.repeated or spec.message is not None for spec in specs):
+        decoders = [_field_decoder(spec) for spec in specs]
 
-        def decode_plain(values: tuple[Any, ...]) -> object:
-            if tuple(map(type, values)) != expected:
-                raise TypeError(f"{cls.__name__} has {values!r}")
-            return cls(*values)
+        def decode(values: tuple[Any, ...]) -> object:
+            return cls(*[decode_field(value) for decode_field, value in zip(decoders, values, strict=True)])
 
-        return decode_plain
+        return decode
 
-    def decode(values: tuple[Any, ...]) -> object:
-        return cls(*(_decode_field(spec, value) for spec, value in zip(specs, values, strict=True)))
+    expected = tuple(_PYTHON_TYPES[spec.wire_type] for spec in specs)
+    allowed = [(kind, NoneType) if spec.presence else (kind,) for kind, spec in zip(expected, specs, strict=True)]
 
-    return decode
+    def decode_plain(values: tuple[Any, ...]) -> object:
+        types = tuple(map(type, values))
+        if types != expected and not (len(types) == len(allowed) and all(map(contains, allowed, types))):
+            raise TypeError(f"{cls.__name__} has {values!r}")
+        return cls(*values)
 
-
-def _is_plain(spec: FieldSpec) -> bool:
-    return not spec.repeated and not spec.presence
-
-
-def _decode_field(spec: FieldSpec, value: Any) -> object:
-    if not spec.repeated:
-        return None if value is None and spec.presence else _decode_value(spec, value)
-    if type(value) is not tuple:
-        raise TypeError(f"{spec.name} is {value!r}, not a list")
-    return [_decode_value(spec, one) for one in value]
+    return decode_plain
 
 
-def _decode_value(spec: FieldSpec, value: Any) -> object:
+def _field_decoder(spec: FieldSpec) -> Callable[[Any], object]:
+    decode_one = _value_decoder(spec)
+    if spec.repeated:
+
+        def decode_list(value: Any) -> object:
+            if type(value) is not tuple:
+                raise TypeError(f"{spec.name} is {value!r}, not a list")
+            return list(map(decode_one, value))
+
+        return decode_list
+    if spec.presence:
+        return lambda value: None if value is None else decode_one(value)
+    return decode_one
+
+
+def _value_decoder(spec: FieldSpec) -> Callable[[Any], object]:
+    """What makes one value of a field; the decoder of a message is looked up when one is met: it may hold itself."""
     if spec.message is None:
-        if type(value) is not _PYTHON_TYPES[spec.wire_type]:
-            raise TypeError(f"{spec.name} is {value!r}, not {spec.wire_type.value}")
-        return value
-    if type(value) is not tuple:
-        raise TypeError(f"{spec.name} is {value!r}, not a message")
-    return _decoder(spec.message())(value)
+        expected = _PYTHON_TYPES[spec.wire_type]
+
+        def checked(value: Any) -> object:
+            if type(value) is not expected:
+                raise TypeError(f"{spec.name} is {value!r}, not {spec.wire_type.value}")
+            return value
+
+        return checked
+    nested = spec.message()
+
+    def decode_message(value: Any) -> object:
+        if type(value) is not tuple:
+            raise TypeError(f"{spec.name} is {value!r}, not a message")
+        return _decoder(nested)(value)
+
+    return decode_message

@@ -47,8 +47,9 @@ def check_delete_range(request: m.DeleteRangeRequest) -> None:
 def check_txn(request: m.TxnRequest, max_txn_ops: int = MAX_TXN_OPS) -> None:
     """Refuse a transaction with too many operations, with one that is refused itself, or that changes a key twice."""
     _check_ops(request, max_txn_ops, NESTING_MAX)
-    _check_keys(request.success)
-    _check_keys(request.failure)
+    for branch in (request.success, request.failure):
+        if len(branch) > 1 or (branch and branch[0].request_txn is not None):  # one put changes no key twice
+            _check_keys(branch)
 
 
 def _check_ops(request: m.TxnRequest, max_ops: int, nesting_left: int) -> None:
@@ -59,21 +60,18 @@ def _check_ops(request: m.TxnRequest, max_ops: int, nesting_left: int) -> None:
     for guard in request.compare:
         if not guard.key:
             raise ApiError.of(ErrorKind.EMPTY_KEY)
-    for op in (*request.success, *request.failure):
-        _check_op(op, max_ops - ops, nesting_left - 1)
-
-
-def _check_op(op: m.RequestOp, ops_left: int, nesting_left: int) -> None:
-    if op.request_range is not None:
-        check_range(op.request_range)
-    elif op.request_put is not None:
-        check_put(op.request_put)
-    elif op.request_delete_range is not None:
-        check_delete_range(op.request_delete_range)
-    elif op.request_txn is not None:
-        _check_ops(op.request_txn, ops_left, nesting_left)
-    else:
-        raise ApiError.of(ErrorKind.KEY_NOT_FOUND)  # etcd's answer to an operation that is none
+    for branch in (request.success, request.failure):
+        for op in branch:
+            if op.request_range is not None:
+                check_range(op.request_range)
+            elif op.request_put is not None:
+                check_put(op.request_put)
+            elif op.request_delete_range is not None:
+                check_delete_range(op.request_delete_range)
+            elif op.request_txn is not None:
+                _check_ops(op.request_txn, max_ops - ops, nesting_left - 1)
+            else:
+                raise ApiError.of(ErrorKind.KEY_NOT_FOUND)  # etcd's answer to an operation that is none
 
 
 def _check_keys(ops: Sequence[m.RequestOp]) -> tuple[_Puts, _Deletes]:
@@ -110,6 +108,6 @@ def _check_nested_keys(txn: m.TxnRequest, puts: _Puts, deletes: _Deletes) -> Non
 
 
 def _add_put(key: bytes, puts: _Puts, deletes: _Deletes) -> None:
-    if key in puts or any(start <= key < end for start, end in deletes):
+    if key in puts or (deletes and any(start <= key < end for start, end in deletes)):
         raise ApiError.of(ErrorKind.DUPLICATE_KEY)
     puts.add(key)
