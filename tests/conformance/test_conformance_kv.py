@@ -77,6 +77,8 @@ PUT = (
     case("a long key", put("long" * 500, "x"), get("long" * 500, keys_only=True)),
     case("a value of 100 kB", put("big", "x" * 100_000), get("big"), put("big", "")),
     case("just below the largest request", put("big", b"x" * 1_572_800), put("big", "")),
+    case("the largest request", put("big", b"x" * 1_572_837), put("big", "")),
+    case("a byte more than the largest request", put("big", b"x" * 1_572_839), put("big", "")),
     case("a request that is too large", put("big", b"x" * 1_600_000), get("big")),
     case("a request beyond the gateway", put("big", b"x" * 3_145_728), get("big")),
 )

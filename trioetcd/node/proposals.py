@@ -36,9 +36,9 @@ DROPPED: Final = (Code.UNKNOWN, "raft proposal dropped")
 WAITING_REQUESTS_MAX: Final = 5000  # etcd refuses when so many entries are committed but not applied
 
 
-# What etcd's InternalRaftRequest adds to the request it holds: a header of at most 13 bytes with its tag and length of
-# 3, and the request's own tag and length of at most 6. `--max-request-bytes` is about that form.
-_ENVELOPE_BYTES: Final = 22
+# What etcd's InternalRaftRequest adds to the request it holds: a header of 11 bytes (one less where the ID in it is
+# small) with tag and length of 3, and the request's own tag and length of 4. `--max-request-bytes` is about that form.
+_ENVELOPE_BYTES: Final = 18
 
 
 class ProposalsStatus(NamedTuple):
