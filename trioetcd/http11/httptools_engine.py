@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import cache
 
 import httptools
 
@@ -108,8 +109,7 @@ class HttptoolsParser:
         parser = self._parser
         headers = self._headers
         method = parser.get_method().decode("ascii")
-        major, _, minor = parser.get_http_version().partition(".")
-        version = (int(major), int(minor))
+        version = _version(parser.get_http_version())
         self._in_head = False
         check_head(method=method, target=self._target, headers=headers, version=version)
         version_1_0 = version < (1, 1)
@@ -159,3 +159,9 @@ class HttptoolsParser:
         self._parser = httptools.HttpRequestParser(self)
         if rest:
             self.feed(rest)
+
+
+@cache  # llhttp takes five of them
+def _version(text: str) -> tuple[int, int]:
+    major, _, minor = text.partition(".")
+    return int(major), int(minor)
