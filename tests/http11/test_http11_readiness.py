@@ -260,3 +260,54 @@ async def test_closing_a_full_connection_can_be_given_up(readiness: Readiness) -
     with pytest.raises(trio.ClosedResourceError):
         await stream.receive_some()
     theirs.close()
+
+
+async def test_a_read_that_is_cancelled_before_it_waited_loses_nothing(
+    stream: LeanSocketStream, peer: socket.socket
+) -> None:
+    peer.sendall(b"a request")
+    await wait_all_tasks_blocked()  # the edge has come, and nobody waited
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await stream.receive_some()
+    assert scope.cancelled_caught
+    with trio.fail_after(5):
+        assert await stream.receive_some() == b"a request"
+
+
+async def test_what_is_gathered_leaves_before_the_end(readiness: Readiness) -> None:
+    """An answer to a body that nobody wants is followed by the end at once."""
+    readiness.outbox.is_gathering = True
+    ((stream, theirs),) = pairs(readiness, 1)
+    stream.send_soon(b"last words")
+    await stream.send_eof()
+    assert theirs.recv(100) == b"last words"
+    assert theirs.recv(100) == b""
+    await stream.aclose()
+    theirs.close()
+
+
+def read_exactly(peer: socket.socket, size: int) -> None:
+    while size:
+        received = peer.recv(size)
+        assert received, f"the connection ended {size} bytes too soon"
+        size -= len(received)
+
+
+async def test_only_one_task_waits_for_a_full_socket(readiness: Readiness) -> None:
+    """The rest of an answer waits; the client reads, and the next answer fills the socket in the same turn."""
+    readiness.outbox.is_gathering = True
+    ((stream, theirs),) = pairs(readiness, 1)
+    filler = 0
+    while sent := stream.send_nowait(b"f" * 4096):
+        filler += sent
+    stream.send_soon(b"answer" * 100)
+    await wait_all_tasks_blocked()  # a task waits for the socket
+    received = theirs.recv(filler)
+    large = b"l" * (4 << 20)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, read_exactly, theirs, filler - len(received) + 600 + len(large))
+        sent = stream.send_soon(large)
+        await stream.send_all(large[sent:])
+    await stream.aclose()
+    theirs.close()

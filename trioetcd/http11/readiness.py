@@ -63,8 +63,9 @@ class Readiness:
     async def wait(self, fd: int) -> None:
         """Wait until a read is worth trying; one task a socket. A checkpoint."""
         if fd in self._ready or fd in self._ended:
+            await trio.lowlevel.checkpoint_if_cancelled()  # the edge is not forgotten before the read is certain
             self._ready.discard(fd)
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.cancel_shielded_checkpoint()
             return
         self._waiting[fd] = trio.lowlevel.current_task()
 

@@ -92,8 +92,8 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
     def send_nowait(self, data: bytes) -> int:
         """Hand over as many bytes as fit, and return their number."""
         self._raise_if_closed()
-        if self._gathered and not self.flush():
-            return 0
+        if self._gathered and (self._finishing.locked() or not self.flush()):
+            return 0  # it is for who waits with the rest to go on: else a second task might come to wait
         try:
             return self._sock.send(data)
         except BlockingIOError:
@@ -146,8 +146,10 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.wait_writable(self._sock)
 
     async def send_eof(self) -> None:
-        """Tell the other side that nothing more comes."""
+        """Tell the other side that nothing more comes, once it was sent what is gathered."""
         self._raise_if_closed()
+        if self._gathered:
+            await self.finish_sending()
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
