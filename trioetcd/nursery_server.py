@@ -97,7 +97,7 @@ async def _look_at_cluster(config: MemberConfig, environment: Environment) -> Jo
         return None
     urls = peer_urls_to_ask(config)
     cluster = await fetch_cluster(environment.dialer, urls, each_seconds=JOIN_SECONDS)
-    if cluster is None or not cluster.members:
+    if cluster is None:
         raise StartRefused(
             "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs "
             f"({', '.join(urls) or 'none but its own'}); see that --initial-cluster names a member that runs"

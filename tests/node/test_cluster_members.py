@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.client import EtcdError
-from trioetcd.config import StartRefused, Url
+from trioetcd.config import InitialMember, StartRefused, Url
 from trioetcd.node.service.context import ANYONE
 from trioetcd.testing.cluster import MemoryCluster
 from trioetcd.testing.member import MemoryMember
@@ -299,6 +299,24 @@ async def test_who_was_not_added_does_not_join(autojump_clock: MockClock) -> Non
         await leader.stop()
         with pytest.raises(StartRefused, match=r"cannot fetch cluster info .* \(http://10\.0\.0\.1:2380\)"):
             await member.start()
+
+
+async def test_a_member_joins_although_another_that_joined_knows_nothing_yet(autojump_clock: MockClock) -> None:
+    """The quorum needs the one that starts, so the other gets nothing before: neither may wait for the other."""
+    async with MemoryCluster(1) as cluster:
+        (alone,) = cluster.members
+        for _ in range(2):
+            added = await cluster.call_member_add(through=alone.client, is_learner=len(cluster.members) == 1)
+            cluster.new_member(added)
+        learner, voter = cluster.members[1:]
+        urls = {one.name: one.config.initial_advertise_peer_urls for one in cluster.members}
+        initial = tuple(InitialMember(name, urls[name]) for name in ("m1", "m0", "m2"))  # the learner is asked first
+        for member in (learner, voter):
+            member.config = replace(member.config, initial_cluster=initial)
+        await learner.start()
+        assert not learner.parts.machine.members.members()
+        await voter.start()
+        await cluster.wait_converged()
 
 
 async def test_a_member_that_lost_its_disk_does_not_join_again_as_itself(autojump_clock: MockClock) -> None:

@@ -21,9 +21,10 @@ MEMBERS = (
         *(b"{}", b'{"message":"no"}', b"[1]", b'[{"clientURLs":["x"]}]', b"", b"null", b"[" * 9999),
         *(b'[{"id":"7"}]', b'[{"id":true}]', b'[{"id":7,"name":1}]', b'[{"id":7,"peerURLs":"x"}]'),
         b'[{"id":7,"clientURLs":[1]}]',
+        b"[]",  # a member that has nothing of the log yet
     ],
 )
-async def test_who_answers_something_else_is_passed_over(autojump_clock, cluster, nursery, other: bytes) -> None:
+async def test_who_tells_no_members_is_passed_over(autojump_clock, cluster, nursery, other: bytes) -> None:
     for number, body in ((1, other), (2, encode_members(MEMBERS))):
         listener = cluster.network.host(f"m{number}").listen(cluster.url(number))
         nursery.start_soon(trio.serve_listeners, _answer(body), [listener])

@@ -33,7 +33,10 @@ class RemoteCluster(NamedTuple):
 
 
 async def fetch_cluster(dialer: Dialer, urls: Sequence[str], *, each_seconds: float) -> RemoteCluster | None:
-    """The cluster, as the first of the peer `urls` tells that can be asked; None if none can."""
+    """The cluster, as the first of the peer `urls` tells that knows its members; None if none does.
+
+    One that has joined and has nothing of the log yet knows none. It may get nothing until the asker has started.
+    """
     for url in urls:
         with trio.move_on_after(each_seconds):
             try:
@@ -46,7 +49,7 @@ async def fetch_cluster(dialer: Dialer, urls: Sequence[str], *, each_seconds: fl
 
 
 async def _fetch(dialer: Dialer, url: str) -> RemoteCluster | None:
-    """What a server tells; None when it answers something else than members."""
+    """What a server tells; None when it tells no members."""
     connection = ClientConnection(await dialer.dial(url), host=urlsplit(url).netloc)
     try:
         response = await connection.request("GET", "/members")
@@ -57,4 +60,5 @@ async def _fetch(dialer: Dialer, url: str) -> RemoteCluster | None:
     cluster_id = read_id(response.headers.get(b"x-etcd-cluster-id", b"0"), "X-Etcd-Cluster-ID")
     version = response.headers.get(b"x-server-version")
     text = None if version is None else version.decode("latin-1")
-    return RemoteCluster(cluster_id, decode_members(response.body), text, url)
+    members = decode_members(response.body)
+    return RemoteCluster(cluster_id, members, text, url) if members else None
