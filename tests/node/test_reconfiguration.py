@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from types import SimpleNamespace
+from weakref import ref
 
 import pytest
 import trio
@@ -142,6 +144,23 @@ async def test_who_does_not_wait_any_more_holds_up_nobody(nursery: trio.Nursery)
     await world.apply(100, (A,))  # it was made all the same
     assert world.told == []
     assert world.take() == (2, 6)
+
+
+async def test_who_does_not_wait_any_more_is_forgotten(nursery: trio.Nursery) -> None:
+    """Without a leader nothing is taken, and clients come and give up for as long as that lasts."""
+    world = World(nursery)
+    await world.ask(A)
+
+    def admit() -> None:
+        pass
+
+    kept = ref(admit)
+    scope = await world.ask(B, admit)
+    del admit
+    scope.cancel()
+    await wait_all_tasks_blocked()
+    gc.collect()
+    assert kept() is None
 
 
 @pytest.mark.parametrize("is_proposed", [True, False])

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
+
+import trio
 
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.node.parking import Parked, Signal
@@ -53,7 +56,8 @@ class Reconfiguration:
         self._next_id = next_id
         self._work = work
         self._repeat_ticks = repeat_ticks
-        self._waiting: deque[_Waiting] = deque()  # the first is in the log, or on its way there
+        # The first is in the log, or on its way there. Each has a task that waits, so they are no more than connections.
+        self._waiting: deque[_Waiting] = deque()
 
     async def change(
         self, kind: ConfChangeType, member: Member, *, admit: Admit = lambda: None, is_promote: bool = False
@@ -69,7 +73,12 @@ class Reconfiguration:
         waiting.ground = self._machine.members.changed_at
         self._waiting.append(waiting)
         self._look()
-        return cast("tuple[Member, ...]", await waiting.parked.wait())
+        try:
+            return cast("tuple[Member, ...]", await waiting.parked.wait())
+        except trio.Cancelled:
+            with suppress(ValueError):  # `take` was here before
+                self._waiting.remove(waiting)
+            raise
 
     # -- for the driver
 
