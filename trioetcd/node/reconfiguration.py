@@ -56,7 +56,7 @@ class Reconfiguration:
         self._next_id = next_id
         self._work = work
         self._repeat_ticks = repeat_ticks
-        # The first is in the log, or on its way there. Each has a task that waits, so they are no more than connections.
+        # The first is in the log, or on its way there. A task waits for each, so there are no more than connections.
         self._waiting: deque[_Waiting] = deque()
 
     async def change(
