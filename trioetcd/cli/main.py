@@ -2,19 +2,47 @@
 
 Exit codes are etcd's: 0 for an orderly end, 1 for a configuration or a start that failed, 2 for a command line that
 could not be read (with the usage).
+
+A command's module is imported when that command is asked for: so each waits for no more than it needs.
 """
 
 from __future__ import annotations
 
 import platform
 import sys
+from importlib import import_module
+from typing import Final
 
 import click
 
 from trioetcd import __version__
-from trioetcd.cli.serve import serve
-from trioetcd.cli.utl import utl
 from trioetcd.config.version import API_VERSION, SERVER_VERSION
+
+_ELSEWHERE: Final = {
+    "serve": ("trioetcd.cli.serve_command", "Run one member."),
+    "utl": ("trioetcd.cli.utl", "Work on a member's files, without a member."),
+}
+"""Commands with a module of their own, and what the list of commands says of them."""
+
+
+class _Commands(click.Group):
+    """The commands, here and elsewhere."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module, _ = _ELSEWHERE[cmd_name]
+        command: click.Command = getattr(import_module(module), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        helps = {name: command.get_short_help_str() for name, command in self.commands.items()}
+        helps.update({name: text for name, (_, text) in _ELSEWHERE.items()})
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, helps[name]) for name in self.list_commands(ctx)])
 
 
 def version_lines() -> str:
@@ -36,7 +64,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
         context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Its version."
 )
@@ -48,7 +76,3 @@ def main() -> None:
 def version() -> None:
     """Print the version."""
     click.echo(version_lines())
-
-
-main.add_command(serve)
-main.add_command(utl)

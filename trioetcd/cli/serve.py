@@ -1,4 +1,4 @@
-"""`trioetcd serve`: flags and environment to configuration, logger and checks; then the member until a signal."""
+"""Serving: flags and environment to configuration, logger and checks; then the member until a signal."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import errno
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import click
 import trio
 
 from trioetcd import __version__
 from trioetcd.cli.garbage import settle
-from trioetcd.cli.options import ServeCommand, flag_options, given_flags
 from trioetcd.cli.signals import stop_on_signals
 from trioetcd.config import ConfigError, MemberConfig, StartRefused
 from trioetcd.config.build import member_config
@@ -40,17 +39,9 @@ class Run(Protocol):
         ...
 
 
-@click.command(
-    cls=ServeCommand, params=flag_options(), context_settings={"help_option_names": ["-h", "-help", "--help"]}
-)
-@click.pass_context
-def serve(context: click.Context, /, **parameters: Any) -> None:
-    """Run one member.
-
-    Flags have etcd's names and meanings, with one dash or two. Each has an environment variable, TRIOETCD_NAME or
-    ETCD_NAME for --name; a flag wins over it.
-    """
-    context.exit(serve_member(given_flags(parameters), os.environ, run=_run_production_member))
+def serve_production(flags: Mapping[str, str]) -> int:
+    """Run a member in its production surroundings to its end; return the exit code."""
+    return serve_member(flags, os.environ, run=_run_production_member)
 
 
 def serve_member(flags: Mapping[str, str], environment: Mapping[str, str], *, run: Run) -> int:
@@ -100,7 +91,7 @@ async def _run_production_member(
     config: MemberConfig, *, log: Logger, stop: trio.Event, task_status: trio.TaskStatus[object]
 ) -> None:
     """The member as it runs in production: real disk, network, clock and randomness."""
-    # Imported here, so that --help and version do not wait for the whole tree to load.
+    # Imported here, so that a configuration that is refused does not wait for the whole tree to load.
     from trioetcd.cli.production import production_environment  # noqa: PLC0415 # see above
     from trioetcd.nursery_server import run_member  # noqa: PLC0415 # see above
 

@@ -8,8 +8,6 @@ from typing import Any, Final
 
 import click
 
-from trioetcd.cli.serve import UMASK
-
 BAD_ARGUMENTS: Final = 128
 """etcdutl's exit code for a command line that it cannot read."""
 
@@ -67,6 +65,7 @@ def restore(file: Path, *, skip_hash_check: bool, **settings: str) -> None:
 
     Every member of the new cluster is made so, from the same FILE; then they are started, with the same flags.
     """
+    from trioetcd.cli.serve import UMASK  # noqa: PLC0415 # see above
     from trioetcd.cli.snapshot_files import EXPECTED, restore_file  # noqa: PLC0415 # see above
 
     os.umask(UMASK)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from trioetcd.config.errors import ConfigError
-from trioetcd.config.file import read_config_file
 from trioetcd.config.flags import FLAGS, Flag, Standing
 from trioetcd.config.values import check
 
@@ -107,6 +106,8 @@ def _of_file(
     ignored = sorted({setting.origin for flag, setting in others if flag.name != "config-file"})
     if ignored:
         warnings.append(f"{file.origin}={file.text} is given, so these have no effect: {', '.join(ignored)}")
+    from trioetcd.config.file import read_config_file  # noqa: PLC0415 # few use a file, and a parser of YAML loads slowly
+
     settings = read_config_file(content, path=file.text, warnings=warnings)
     return [(flag, Setting(text, origin)) for flag, text, origin in settings]
 

@@ -11,7 +11,7 @@ sent the writer sends an empty frame each 5/3 s; a reader that hears nothing for
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -20,7 +20,11 @@ from trioetcd.peer.framing import FRAME_BYTES_TARGET, HEARTBEAT_FRAME, DamagedFr
 from trioetcd.peer.guarded import GuardedStream
 from trioetcd.peer.link import IO_SECONDS, Link
 from trioetcd.peer.mailbox import Mailbox
-from trioetcd.peer.websocket import FrameStream, run_client_stream, run_server_stream
+
+if TYPE_CHECKING:
+    from trioetcd.peer.websocket import FrameStream
+
+# What knows the library of WebSockets is imported with the first stream: a member that is alone needs none of it.
 
 REDIAL_SECONDS: Final = 0.1
 HEARTBEAT_SECONDS: Final = IO_SECONDS / 3
@@ -56,6 +60,8 @@ class StreamReader:
         self._link.activity.down(self._kind.value, str(failure))
 
     async def _read_one_stream(self) -> None:
+        from trioetcd.peer.websocket import run_client_stream  # noqa: PLC0415 # see above
+
         link = self._link
         stream, host = await link.connect()
         target = f"/raft/stream/{self._kind.value}/{link.local.member_id:x}"
@@ -93,6 +99,8 @@ class StreamWriter:
 
     async def run(self, stream: GuardedStream) -> None:
         """Accept the upgrade and write until the stream is lost, `stop` is called, or the task is cancelled."""
+        from trioetcd.peer.websocket import run_server_stream  # noqa: PLC0415 # see above
+
         headers = [(b"X-Server-Version", self._link.local.version.encode())]
         try:
             with self._scope:

@@ -10,7 +10,6 @@ from typing import Protocol
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.config import MemberConfig
 from trioetcd.config.auth import JwtTokens, SimpleTokens
-from trioetcd.node.auth.jwt import SignedTokens
 from trioetcd.node.auth.simple import KeptTokens
 from trioetcd.storage.auth.access import AuthInfo
 
@@ -101,5 +100,7 @@ def make_tokens(
             replayed_index=replayed_index,
         )
     if isinstance(kind, JwtTokens):
+        from trioetcd.node.auth.jwt import SignedTokens  # noqa: PLC0415 # its libraries load for 0.1 s, and few use them
+
         return SignedTokens(kind, wall_seconds=wall_seconds, read_file=read_file)
     return NoTokens()
