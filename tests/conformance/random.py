@@ -73,16 +73,19 @@ class Together:
 class Watched:
     """A watch from any revision on, up to a put and a delete that it must see; which events came, one a line.
 
-    How they are cut into messages is left out: etcd reads the past in its own time.
+    How they are cut into messages is left out: etcd reads the past in its own time. `back` is how many revisions before
+    the newest it starts, as far as there are so many: from a negative one on, etcd 3.5.1 reads nothing.
     """
 
     create: dict[str, Any]
     key: str
+    back: int | None = None
 
     def run(self, session: Session) -> list[str]:
-        seen = Together((Open(({"create_request": self.create},), stream="watched"), Take(stream="watched"))).run(
-            session
-        )
+        create = self.create
+        if self.back is not None:
+            create = {**create, "start_revision": max(1, int(session.saved["REV"]) - self.back)}
+        seen = Together((Open(({"create_request": create},), stream="watched"), Take(stream="watched"))).run(session)
         if '"canceled":true' not in seen[-1]:
             for call in (put(self.key), delete(self.key)):
                 call.run(session)
@@ -215,13 +218,12 @@ class Generator:
     def _watched(self) -> Watched:
         key, range_end = self._interval()
         create = dict(get(key, range_end).body)
-        if self._chance(0.8):
-            create["start_revision"] = f"$REV{self._random.choice((0, -1, -2, -5, -20, -60))}"
+        back = self._random.choice((0, 1, 2, 5, 20, 60)) if self._chance(0.8) else None
         if self._chance(0.5):
             create["filters"] = self._random.choice(FILTERS)
         if self._chance(0.3):
             create["watch_id"] = self._random.choice((1, "7", -7, 2**63 - 1))
-        return Watched({**create, **self._flags(prev_kv=0.4, fragment=0.2, progress_notify=0.2)}, key)
+        return Watched({**create, **self._flags(prev_kv=0.4, fragment=0.2, progress_notify=0.2)}, key, back)
 
     def _lock(self) -> Call:
         """Each lease has a lock of its own, so that nobody waits."""

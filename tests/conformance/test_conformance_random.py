@@ -48,8 +48,7 @@ def test_a_watch_that_differs_is_found(keeper: PairKeeper) -> None:
         session = Session(server)
         observe(put("w", next(values)), session)
         observe(put("w", "same"), session)
-    create = {**get("w").body, "start_revision": "$REV-1"}
-    difference = pair.difference(Case("watch", (get("w"), Watched(create, "w"))))  # type: ignore[arg-type] # runs like one
+    difference = pair.difference(Case("watch", (get("w"), Watched(get("w").body, "w", back=1))))  # type: ignore[arg-type] # runs like one
     pair.parted = True
     assert difference is not None
     assert "events" not in difference.expected[-1]
