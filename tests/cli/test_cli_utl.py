@@ -15,6 +15,7 @@ from trioetcd.storage.engine import LevelEngine, MemoryEngine
 from trioetcd.storage.engine_transfer import write_engine
 from trioetcd.storage.machine import Committed, StateMachine
 from trioetcd.storage.requests import Proposal, RaftRequest
+from trioetcd.storage.schema import MEMBER_PREFIX, META_APPLIED, META_CLUSTER_VERSION, REVISION_PREFIX
 
 
 def run(*args: object) -> Result:
@@ -95,6 +96,27 @@ def test_nothing_is_made_of_a_damaged_file(file: Path, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "save it anew" in result.output
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (META_APPLIED, b"\xc1"),
+        (META_APPLIED, b"\x03"),
+        (MEMBER_PREFIX + bytes(8), b"\x01"),
+        (REVISION_PREFIX + b"short", b""),
+        (META_CLUSTER_VERSION, b"\xff"),
+    ],
+)
+def test_a_whole_file_of_something_else(tmp_path: Path, key: bytes, value: bytes) -> None:
+    engine = MemoryEngine()
+    engine.write([(key, value)])
+    stream = b"".join(write_engine(engine))
+    path = tmp_path / "backup"
+    path.write_bytes(stream + sha256(stream).digest())
+    result = run("restore", path, "--data-dir", tmp_path / "new")
+    assert result.exit_code == 1
+    assert "is not the state of a member" in result.output
 
 
 def test_a_member_that_its_cluster_does_not_name(file: Path, tmp_path: Path) -> None:

@@ -9,8 +9,12 @@ The log is written last: a directory in which this was interrupted is refused at
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final, NamedTuple
+
+import msgpack
 
 from trioetcd.config import MemberConfig, StartRefused
 from trioetcd.log import Logger
@@ -27,6 +31,9 @@ from trioetcd.storage.wal_segment import SEGMENT_BYTES
 
 _RECEIVED_INDEX: Final = 0
 """Under which the engine is received: nothing counts on the name."""
+
+_UNREADABLE: Final = (LookupError, TypeError, ValueError, struct.error, msgpack.UnpackException)
+"""What records raise that no member has written."""
 
 
 class Restored(NamedTuple):
@@ -58,7 +65,7 @@ def restore(
         filesystem.make_directory(config.data_dir / "member")
         _receive(stream, engine_folder)
         members = initial_members(config)
-        position, revision = _regroup(engine_folder, members)
+        position, revision = _regroup(engine_folder, members, config.data_dir)
         own_id, cluster_id = own_member(config, members).id, compute_cluster_id([one.id for one in members])
         snapshots = SnapshotFiles(fs=filesystem, directory=config.snapshot_directory)
         snapshots.save(SnapshotMetadata(position.conf_state, position.index, position.term))
@@ -98,9 +105,15 @@ def _receive(stream: Iterable[bytes], engine_folder: EngineFolder) -> None:
     engine_folder.swap_in(_RECEIVED_INDEX)
 
 
-def _regroup(engine_folder: EngineFolder, members: list[Member]) -> tuple[AppliedPosition, int]:
-    machine = StateMachine.open(engine=engine_folder.open(create=False))
+def _regroup(engine_folder: EngineFolder, members: list[Member], data_dir: Path) -> tuple[AppliedPosition, int]:
+    engine = engine_folder.open(create=False)
     try:
+        machine = StateMachine.open(engine=engine)
         return machine.regroup(members), machine.store.revision
+    except _UNREADABLE as error:  # the checksums hold, so it was written like this
+        raise StartRefused(
+            f"what the snapshot holds is not the state of a member ({type(error).__name__}: {error}): save one anew, "
+            f"and remove {data_dir}, which is half made"
+        ) from error
     finally:
-        machine.close()
+        engine.close()
