@@ -124,13 +124,13 @@ def serve_unary(call: Callable[[bytes, CallContext], Awaitable[None]], *, bytes_
     """A unary RPC: its request is whatever was sent when the client closes."""
 
     async def serve(wire: WebSocketWire, context: CallContext) -> None:
-        body = b""
+        body = bytearray()
         try:
             while len(body) <= bytes_max:
                 body += await wire.read()
         except ClientGone:
             if wire.said_goodbye:
-                await call(body, context)
+                await call(bytes(body), context)
 
     return serve
 

@@ -85,7 +85,7 @@ class FrameReader:
     def __init__(self, *, message_bytes_max: int) -> None:
         self._message_bytes_max = message_bytes_max
         self._buffer = bytearray()
-        self._parts: list[bytes] = []  # of the message whose frames are arriving
+        self._message = bytearray()  # whose frames are arriving
         self._in_message = False
 
     def feed(self, data: bytes | bytearray) -> None:
@@ -98,11 +98,11 @@ class FrameReader:
             final, opcode, payload = frame
             if opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION):
                 return Arrival(opcode, payload)
-            self._parts.append(payload)
+            self._message += payload
             self._in_message = not final
             if final:
-                message = b"".join(self._parts)
-                self._parts.clear()
+                message = bytes(self._message)
+                self._message.clear()
                 return Arrival(Opcode.TEXT, message)
         return None
 
@@ -120,7 +120,7 @@ class FrameReader:
             size, start = int.from_bytes(buffer[2 : 2 + width], "big"), 2 + width
         if not second & _MASKED:
             raise FrameError(_PROTOCOL_ERROR, "incorrect mask flag")
-        if sum(map(len, self._parts)) + size > self._message_bytes_max:
+        if len(self._message) + size > self._message_bytes_max:
             raise FrameError(_TOO_BIG, "")
         end = start + 4 + size
         if len(buffer) < end:
