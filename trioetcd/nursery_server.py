@@ -29,7 +29,7 @@ from trioetcd.metrics import Durations, Metrics
 from trioetcd.node.bootstrap import Recovered, has_log, initial_members, own_member, recover
 from trioetcd.node.environment import Environment
 from trioetcd.node.handover import hand_over_leadership
-from trioetcd.node.joining import Joining, match_cluster, peer_urls_to_ask
+from trioetcd.node.joining import ClusterMismatch, Joining, match_cluster, peer_urls_to_ask
 from trioetcd.node.maintenance.corruption import CorruptionCheck, refuse_corrupt_start
 from trioetcd.node.measures import MemberMeasures
 from trioetcd.node.member_view import MemberView
@@ -95,16 +95,30 @@ async def _look_at_cluster(config: MemberConfig, environment: Environment) -> Jo
     if config.initial_cluster_state == "new":
         await _refuse_second_bootstrap(config, environment)
         return None
+    return await _find_cluster(config, environment)
+
+
+async def _find_cluster(config: MemberConfig, environment: Environment) -> Joining:
+    """The cluster to join, from the first of its members whose answer fits.
+
+    One that is behind does not stand in the way: it may hear of this member only when that has started.
+    """
     urls = peer_urls_to_ask(config)
-    cluster = await fetch_cluster(environment.dialer, urls, each_seconds=JOIN_SECONDS)
-    if cluster is None:
-        raise StartRefused(
-            "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs "
-            f"({', '.join(urls) or 'none but its own'}); see that --initial-cluster names a member that runs"
-        )
-    if cluster.version is None:
-        raise StartRefused(f"{cluster.url} is a member of an etcd cluster, which trioetcd cannot join: start a new one")
-    return match_cluster(config, cluster_id=cluster.cluster_id, members=cluster.members)
+    refusal = StartRefused(
+        "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs "
+        f"({', '.join(urls) or 'none but its own'}); see that --initial-cluster names a member that runs"
+    )
+    for url in urls:
+        cluster = await fetch_cluster(environment.dialer, [url], each_seconds=JOIN_SECONDS)
+        if cluster is None:
+            continue
+        if cluster.version is None:
+            raise StartRefused(f"{url} is a member of an etcd cluster, which trioetcd cannot join: start a new one")
+        try:
+            return match_cluster(config, cluster_id=cluster.cluster_id, members=cluster.members)
+        except ClusterMismatch as mismatch:
+            refusal = mismatch
+    raise refusal
 
 
 async def _refuse_second_bootstrap(config: MemberConfig, environment: Environment) -> None:

@@ -319,6 +319,25 @@ async def test_a_member_joins_although_another_that_joined_knows_nothing_yet(aut
         await cluster.wait_converged()
 
 
+async def test_a_member_joins_although_the_first_that_it_asks_is_behind(autojump_clock: MockClock) -> None:
+    """Again the quorum needs the one that starts, so the learner does not hear of it before."""
+    async with MemoryCluster(1) as cluster:
+        (alone,) = cluster.members
+        learner = await cluster.add_member(is_learner=True)
+        await cluster.wait_converged()
+        cluster.isolate(learner)
+        voter = cluster.new_member(await cluster.call_member_add(through=alone.client))
+        first, second, own = voter.config.initial_cluster
+        if first.name == alone.name:
+            first, second = second, first
+        voter.config = replace(voter.config, initial_cluster=(first, second, own))
+        await trio.sleep(HEALTH_SECONDS)
+        assert not alone.is_leader
+        cluster.heal()
+        await voter.start()
+        await cluster.wait_converged()
+
+
 async def test_a_member_that_lost_its_disk_does_not_join_again_as_itself(autojump_clock: MockClock) -> None:
     """It has promised and acknowledged what it does not know of any more."""
     async with MemoryCluster(1) as cluster:

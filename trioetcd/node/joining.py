@@ -14,6 +14,10 @@ from trioetcd.config import ConfigError, MemberConfig, StartRefused, Url, parse_
 from trioetcd.storage.members import Member
 
 
+class ClusterMismatch(StartRefused):
+    """What one member tells of the cluster is not what is configured; it may be behind, and another tell better."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Joining:
     """The cluster that a member joins, itself among the members."""
@@ -29,7 +33,10 @@ def peer_urls_to_ask(config: MemberConfig) -> list[str]:
 
 
 def match_cluster(config: MemberConfig, *, cluster_id: int, members: Sequence[Member]) -> Joining:
-    """The cluster that was found, if it is the one that `config` describes; raises `StartRefused` if not."""
+    """The cluster that was found, if it is the one that `config` describes.
+
+    Raises `ClusterMismatch` if not, and `StartRefused` for a member that its cluster has seen running.
+    """
     configured = [one.peer_urls for one in config.initial_members]
     if len(members) != len(configured):
         raise _mismatch(members, f"member count is unequal: --initial-cluster names {len(configured)}")
@@ -55,9 +62,9 @@ def _same(member: Member, urls: Sequence[Url]) -> bool:
         return False
 
 
-def _mismatch(members: Sequence[Member], reason: str) -> StartRefused:
+def _mismatch(members: Sequence[Member], reason: str) -> ClusterMismatch:
     found = ", ".join(map(_describe, members))
-    return StartRefused(
+    return ClusterMismatch(
         f"error validating peerURLs of the cluster [{found}]: {reason}; add the member first, and give it an "
         "--initial-cluster that names every member of the cluster"
     )

@@ -29,7 +29,6 @@ class RemoteCluster(NamedTuple):
     cluster_id: int
     members: tuple[Member, ...]
     version: str | None
-    url: str
 
 
 async def fetch_cluster(dialer: Dialer, urls: Sequence[str], *, each_seconds: float) -> RemoteCluster | None:
@@ -61,4 +60,4 @@ async def _fetch(dialer: Dialer, url: str) -> RemoteCluster | None:
     version = response.headers.get(b"x-server-version")
     text = None if version is None else version.decode("latin-1")
     members = decode_members(response.body)
-    return RemoteCluster(cluster_id, members, text, url) if members else None
+    return RemoteCluster(cluster_id, members, text) if members else None
