@@ -116,6 +116,29 @@ def test_a_known_head_after_a_broken_message_is_not_served(parser: RememberingPa
         parser.take()
 
 
+def test_a_request_behind_another_one_is_not_taken_for_both() -> None:
+    """Go takes lines that end in a bare LF: then the first CRLF CRLF is that of the second request."""
+    known = KnownHeads()
+    parser = RememberingParser(make_parser("httptools", head_bytes_max=65_536), known)
+    data = post(b"").replace(b"\r\n", b"\n") + b"GET /version HTTP/1.1\r\nHost: a\r\n\r\n"
+    parser.feed(data)
+    assert [request.target for request in iter(parser.take, None)] == ["/v3/kv/put", "/version"]
+    assert known.recall(data) is None
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_others_sent_changes_no_refusal(engine: Engine) -> None:
+    """Only the first line of a connection may be that of another protocol; a later one is refused in HTTP's words."""
+    known = KnownHeads()
+    for _ in range(2):
+        parser = RememberingParser(make_parser(engine, head_bytes_max=65_536), known)
+        parser.feed(post(b"x"))
+        assert parser.take() is not None
+        parser.feed(post(b"x").replace(b"HTTP/1.1", b"HTTP/2.0"))
+        with pytest.raises(BadRequest, match="505"):
+            parser.take()
+
+
 def test_what_is_remembered_is_bounded() -> None:
     known = KnownHeads()
     parser = RememberingParser(make_parser("httptools", head_bytes_max=65_536), known)

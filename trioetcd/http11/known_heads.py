@@ -60,7 +60,8 @@ class RememberingParser:
         self._known = known
         self._recalled: Request | None = None
         self._new = b""  # what was received since the parser was between two requests, if that was in one piece
-        self._is_between = True  # two requests, as far as was seen: nothing has gone to the parser since
+        self._is_between = False  # two requests, as far as was seen: nothing has gone to the parser since
+        self._is_first = True  # of a connection: its first line is for the parser, which may know that it is no HTTP
 
     @property
     def in_head(self) -> bool:
@@ -91,12 +92,12 @@ class RememberingParser:
         """Take what was received."""
         self._new = b""
         if self._recalled is None and (self._is_between or self._parser.is_between):
-            self._recalled = self._known.recall(data)
+            self._recalled = None if self._is_first else self._known.recall(data)
             if self._recalled is not None:
                 self._is_between = True
                 return
             self._new = data
-        self._is_between = False
+        self._is_between = self._is_first = False
         self._parser.feed(data)
 
     def take(self) -> Request | None:
@@ -106,6 +107,8 @@ class RememberingParser:
             self._recalled = None
             return request
         request = self._parser.take()
-        if request is not None and self._new and self._parser.is_between:
-            self._known.learn(self._new, request)
+        if request is not None and self._new:
+            new, self._new = self._new, b""  # it begins with this request, and with no later one
+            if self._parser.is_between:
+                self._known.learn(new, request)
         return request
