@@ -19,6 +19,7 @@ from trioetcd.http11.messages import BadBody, BadRequest, Headers, HttpError, Re
 from trioetcd.http11.parser import whole_body
 
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
+_HEAD_END_BYTES_MAX: Final = 3
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _DIGITS: Final = re.compile(rb"[0-9]{1,19}")
@@ -34,6 +35,7 @@ class GoParser:
     def __init__(self, *, head_bytes_max: int) -> None:
         self._head_bytes_max = head_bytes_max
         self._buffer = bytearray()
+        self._searched = 0  # so far there is no end of a head in the buffer
         self._ready: deque[Request] = deque()
         self._open: Request | None = None  # its body is not complete
         self._left = 0  # bytes of the body, or of the present chunk, that are to come
@@ -96,11 +98,13 @@ class GoParser:
     # -- heads
 
     def _read_head(self) -> bool:
-        found = _HEAD_END.search(self._buffer)
+        found = _HEAD_END.search(self._buffer, self._searched)
         if (len(self._buffer) if found is None else found.end()) >= self._head_bytes_max:
             raise BadRequest(431)
         if found is None:
+            self._searched = max(0, len(self._buffer) - _HEAD_END_BYTES_MAX + 1)
             return False
+        self._searched = 0
         lines = [line.removesuffix(b"\r") for line in bytes(self._buffer[: found.start()]).split(b"\n")]
         del self._buffer[: found.end()]
         method, target, version = _parse_request_line(lines[0])
