@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -11,15 +12,16 @@ from trio.testing import MockClock
 
 from trioetcd import client as etcd
 from trioetcd.api import messages as m
+from trioetcd.config.auth import JwtTokens
 from trioetcd.testing.cluster import MemoryCluster
 
 TOKEN_SECONDS = 20
 
 
 @asynccontextmanager
-async def guarded_cluster() -> AsyncIterator[MemoryCluster]:
+async def guarded_cluster(**options: object) -> AsyncIterator[MemoryCluster]:
     """Three members with auth on. Alice may read and write `a` to `b`."""
-    async with MemoryCluster(3, auth_token_ttl_seconds=TOKEN_SECONDS, bcrypt_cost=4) as cluster:
+    async with MemoryCluster(3, auth_token_ttl_seconds=TOKEN_SECONDS, bcrypt_cost=4, **options) as cluster:
         for request in (
             m.AuthUserAddRequest(name="root", password="rpw"),
             m.AuthUserGrantRoleRequest(user="root", role="root"),
@@ -34,12 +36,12 @@ async def guarded_cluster() -> AsyncIterator[MemoryCluster]:
 
 
 @asynccontextmanager
-async def alice(cluster: MemoryCluster, password: str = "apw") -> AsyncIterator[etcd.Client]:
+async def alice(cluster: MemoryCluster, password: str = "apw", *, name: str = "alice") -> AsyncIterator[etcd.Client]:
     async def open_stream(endpoint: etcd.Endpoint) -> trio.abc.Stream:
         return await cluster.network.host("client").dial(endpoint.url)
 
     urls = [member.client_url for member in cluster.members]
-    async with etcd.connect(urls, credentials=("alice", password), open_stream=open_stream) as client:
+    async with etcd.connect(urls, credentials=(name, password), open_stream=open_stream) as client:
         yield client
 
 
@@ -69,6 +71,25 @@ async def test_a_watch_begins_with_a_token_that_is_no_longer_valid(autojump_cloc
                 event = await anext(watch)
         assert event.kv is not None
         assert event.kv.value == b"1"
+
+
+async def test_a_watch_begins_with_a_token_from_before_a_change_of_users(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_bytes(b"k" * 32)
+    signed = JwtTokens("HS256", tmp_path / "key", None, 300.0)
+    async with guarded_cluster(auth_token=signed) as cluster, alice(cluster) as client, alice(cluster) as other:
+        await client.put("a/1", "1")
+        await other.put("a/2", "2")
+        async with client.watch("a/", prefix=True) as watch:
+            async with alice(cluster, "rpw", name="root") as root:
+                await root.call(m.AuthRoleAddRequest(name="another"))
+            async with other.watch("a/", prefix=True) as second:
+                await client.put("a/3", "3")
+                for one in (watch, second):
+                    event = await anext(one)
+                    assert event.kv is not None
+                    assert event.kv.value == b"3"
 
 
 async def test_a_lock_of_a_user(autojump_clock: MockClock) -> None:

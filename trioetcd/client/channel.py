@@ -37,7 +37,9 @@ _CANNOT_CONNECT: Final = (OSError, trio.BrokenResourceError, trio.TooSlowError)
 _REQUIRE_LEADER: Final = (b"Grpc-Metadata-hasleader", b"true")
 """A stream is to end when its member loses the leader: it would be silent otherwise, for as long as that lasts."""
 
-_STALE_TOKEN: Final = (ErrorKind.INVALID_AUTH_TOKEN.value[1], ErrorKind.AUTH_OLD_REVISION.value[1])
+STALE_TOKEN: Final = (ErrorKind.INVALID_AUTH_TOKEN.value[1], ErrorKind.AUTH_OLD_REVISION.value[1])
+"""What a server says to a token that another one would mend."""
+
 _CONTENT: Final = (b"Content-Type", b"application/json")
 
 
@@ -85,7 +87,7 @@ class Channel:
             try:
                 return await self._call(request, response_type, path, repeatable=repeatable)
             except EtcdError as error:
-                if self._credentials is None or error.message not in _STALE_TOKEN:
+                if self._credentials is None or error.message not in STALE_TOKEN:
                     raise
             await self._authenticate(self._credentials)
             return await self._call(request, response_type, path, repeatable=repeatable)

@@ -22,7 +22,7 @@ from trioetcd.api import json_codec
 from trioetcd.api import messages as m
 from trioetcd.api.errors import Code, ErrorKind
 from trioetcd.client.backoff import Backoff
-from trioetcd.client.channel import Channel
+from trioetcd.client.channel import STALE_TOKEN, Channel
 from trioetcd.client.errors import Compacted, EtcdError, ProtocolError, Unavailable, error_of, error_of_reason
 from trioetcd.client.wire import WatchLine, error_of_body
 from trioetcd.http11 import ClientExchange, HttpError
@@ -159,7 +159,7 @@ class Watch:
 
     def _refused(self, error: EtcdError) -> EtcdError:
         """Remember why the watch is over, unless another try can help."""
-        if error.message == ErrorKind.INVALID_AUTH_TOKEN.value[1]:
+        if error.message in STALE_TOKEN:
             self._channel.forget_token()
             return Unavailable(Code.UNAVAILABLE, error.message)
         if not isinstance(error, Unavailable):
