@@ -77,3 +77,15 @@ def test_noise_is_refused_and_nothing_else_happens(engine: Engine, pieces: list[
                 parser.feed(piece)
             while parser.take() is not None:
                 continue
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_connect_is_a_method_like_others(engine: Engine) -> None:
+    parser = make_parser(engine, head_bytes_max=65_536)
+    parser.feed(b"CONNECT /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    request = parser.take()
+    assert request is not None
+    assert (request.method, request.target, request.body, request.keep_alive) == ("CONNECT", "/x", b"", False)
+    parser.feed(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
+    assert parser.take() is not None
+    assert parser.error is None

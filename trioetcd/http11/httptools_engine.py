@@ -109,6 +109,8 @@ class HttptoolsParser:
         parser = self._parser
         headers = self._headers
         method = parser.get_method().decode("ascii")
+        if method == "CONNECT":  # llhttp takes what follows for a tunnel, Go's server for a request
+            raise BadRequest(400)
         version = _version(parser.get_http_version())
         self._in_head = False
         check_head(method=method, target=self._target, headers=headers, version=version)
