@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -19,7 +20,7 @@ TOKEN_SECONDS = 20
 
 
 @asynccontextmanager
-async def guarded_cluster(**options: object) -> AsyncIterator[MemoryCluster]:
+async def guarded_cluster(**options: Any) -> AsyncIterator[MemoryCluster]:
     """Three members with auth on. Alice may read and write `a` to `b`."""
     async with MemoryCluster(3, auth_token_ttl_seconds=TOKEN_SECONDS, bcrypt_cost=4, **options) as cluster:
         for request in (
