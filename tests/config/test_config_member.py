@@ -79,6 +79,7 @@ def test_every_flag_reaches_its_field() -> None:
         ({"heartbeat_interval": "0"}, "must be above 0"),
         ({"snapshot_count": "0"}, "--snapshot-count=0 is too small"),
         ({"max_wals": "-1"}, "--max-wals=-1 is too small"),
+        ({"max_request_bytes": "30000001"}, "--max-request-bytes=30000001 is too large; expected 30000000 or less"),
         ({"experimental_watch_progress_notify_interval": "10ms"}, "below the least one, 100ms"),
         ({"name": ""}, "--name is empty"),
         ({"name": "a=b"}, "--name='a=b'"),

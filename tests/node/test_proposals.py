@@ -24,14 +24,14 @@ from trioetcd.storage.requests import Proposal, RaftRequest, decode_proposal, en
 TIMEOUT_SECONDS = 7.0
 
 
-def make_proposals() -> Proposals:
+def make_proposals(*, request_bytes_max: int = 1_572_864) -> Proposals:
     ids = count(1)
     return Proposals(
         next_id=lambda: next(ids),
         work=Signal(),
         clock=trio.current_time,
         timeout_seconds=TIMEOUT_SECONDS,
-        request_bytes_max=1_572_864,
+        request_bytes_max=request_bytes_max,
         explain_timeout=lambda _: ApiError.of(ErrorKind.TIMEOUT_DUE_TO_LEADER_FAIL),
     )
 
@@ -193,4 +193,14 @@ async def test_a_request_is_too_large_by_the_size_of_its_raft_form() -> None:
     proposals = make_proposals()
     with pytest.raises(ApiError, match="request is too large"):
         await proposals.submit(put(b"a", b"v" * 1_572_864))
+    assert proposals.status().waiting == 0
+
+
+async def test_a_request_that_no_record_of_the_log_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the log a request that sets nothing is ten times what it is in protobuf."""
+    monkeypatch.setattr("trioetcd.node.proposals.PROPOSAL_BYTES_MAX", 1000)
+    proposals = make_proposals(request_bytes_max=1000)
+    empty = m.RequestOp(request_range=m.RangeRequest())
+    with pytest.raises(ApiError, match="request is too large"):
+        await proposals.submit(RaftRequest(m.TxnRequest(success=[empty] * 100)))
     assert proposals.status().waiting == 0

@@ -25,6 +25,9 @@ BCRYPT_COST_MAX: Final = 31
 QUOTA_BYTES_DEFAULT: Final = 2 << 30
 CONCURRENT_STREAMS_MAX: Final = 2**32 - 1
 
+REQUEST_BYTES_MAX: Final = 30_000_000
+"""A record of the write-ahead log, which holds 32 MB, has to hold a request; etcd warns from 10 MiB on."""
+
 ANY: Final = frozenset({"*"})
 
 _PEER_URL: Final = parse_url("http://localhost:2380")
@@ -203,13 +206,14 @@ def _check_bounds(config: MemberConfig) -> None:
     for name, (value, minimum) in least.items():
         if value < minimum:
             raise ConfigError(f"--{name}={value} is too small; expected {minimum} or more")
-    if config.bcrypt_cost > BCRYPT_COST_MAX:
-        raise ConfigError(f"--bcrypt-cost={config.bcrypt_cost} is too large; expected {BCRYPT_COST_MAX} or less")
-    if config.max_concurrent_streams > CONCURRENT_STREAMS_MAX:
-        raise ConfigError(
-            f"--max-concurrent-streams={config.max_concurrent_streams} is too large; "
-            f"expected {CONCURRENT_STREAMS_MAX} at most"
-        )
+    most = {
+        "bcrypt-cost": (config.bcrypt_cost, BCRYPT_COST_MAX),
+        "max-concurrent-streams": (config.max_concurrent_streams, CONCURRENT_STREAMS_MAX),
+        "max-request-bytes": (config.max_request_bytes, REQUEST_BYTES_MAX),
+    }
+    for name, (value, maximum) in most.items():
+        if value > maximum:
+            raise ConfigError(f"--{name}={value} is too large; expected {maximum} or less")
 
 
 def _check_urls(config: MemberConfig) -> None:

@@ -18,6 +18,7 @@ from trioetcd.api.errors import ApiError, Code, ErrorKind
 from trioetcd.api.proto_codec import encoded_size
 from trioetcd.node.parking import Parked, Signal
 from trioetcd.storage.requests import (
+    PROPOSAL_BYTES_MAX,
     Proposal,
     RaftRequest,
     decode_proposal,
@@ -111,7 +112,8 @@ class Proposals:
         """Refuse what is larger than `--max-request-bytes`; the exact size is computed only when it may be."""
         if len(waiting.encoded) < self._request_bytes_max // 2:
             return
-        if encoded_size(waiting.request.op) + _ENVELOPE_BYTES > self._request_bytes_max:
+        size_bytes = encoded_size(waiting.request.op) + _ENVELOPE_BYTES
+        if size_bytes > self._request_bytes_max or len(waiting.encoded) > PROPOSAL_BYTES_MAX:
             raise ApiError.of(ErrorKind.REQUEST_TOO_LARGE)
 
     def take_batches(self) -> Iterator[Batch]:

@@ -32,8 +32,9 @@ from trioetcd.storage.internal_ops import (
     TokenGranted,
 )
 
-PROPOSAL_BYTES_MAX: Final = 64 << 20
-"""More than any entry holds: `--max-request-bytes` bounds a request, and requests share an entry only below 1 MiB."""
+PROPOSAL_BYTES_MAX: Final = 31_000_000
+"""What a record of the write-ahead log holds, with room for what surrounds it. A proposer refuses a larger request;
+requests share an entry only below 1 MiB."""
 
 _OPERATIONS: Final[dict[int, type]] = {
     1: m.PutRequest,
