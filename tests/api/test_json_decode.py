@@ -140,3 +140,15 @@ def test_messages_nest_to_a_limit_on_both_paths() -> None:
     for depth in (51, 300, 3_000):
         with pytest.raises(json_codec.JsonError, match="maximum nesting depth of 100"):
             json_codec.decode(m.TxnRequest, _nested_transaction(depth))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"7", b'{"ID":"7"}{}', b'{"ID":"7"} x', b'{"ID":7', b'{"ID":"\\u0037"}']
+)
+def test_what_is_not_surely_one_message_is_left_to_a_closer_look(body: bytes) -> None:
+    assert json_codec.decode_single(m.LeaseKeepAliveRequest, body) is None
+
+
+@pytest.mark.parametrize("body", [b'{"ID":"7"}', b'\n {"ID": 7}\r\n'])
+def test_a_single_message_is_what_the_text_holds(body: bytes) -> None:
+    assert json_codec.decode_single(m.LeaseKeepAliveRequest, body) == m.LeaseKeepAliveRequest(ID=7)

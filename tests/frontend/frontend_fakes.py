@@ -95,7 +95,10 @@ class FakeWatch:
 
 
 class FakeLease:
-    """Keeps alive whatever it is asked to."""
+    """Keeps alive whatever it is asked to, once `keeping` returns."""
+
+    def __init__(self) -> None:
+        self.keeping: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
 
     @contextmanager
     def following(self, context: CallContext, end: Callable[[], None]) -> Iterator[None]:
@@ -104,6 +107,7 @@ class FakeLease:
     async def lease_keep_alive(
         self, request: m.LeaseKeepAliveRequest, context: CallContext
     ) -> m.LeaseKeepAliveResponse:
+        await self.keeping()
         if request.ID < 0:
             raise ApiError.of(ErrorKind.NO_LEADER)
         return m.LeaseKeepAliveResponse(header=HEADER, ID=request.ID, TTL=5)

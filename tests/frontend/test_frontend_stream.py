@@ -9,7 +9,9 @@ import trio
 from frontend_fakes import HEADER_JSON, FakeMember, FakeSession, put_event
 
 from trioetcd.api import messages as m
-from trioetcd.api.errors import ApiError, ErrorKind
+from trioetcd.api.errors import ApiError, Code, ErrorKind
+from trioetcd.api.services import RPCS
+from trioetcd.http11 import DateField
 from trioetcd.storage.mvcc.watch_delivery import WatchDelivery
 
 CREATE = b'{"create_request":{"key":"YQ=="}}'
@@ -139,6 +141,44 @@ async def test_keep_alives_are_answered_one_by_one_until_their_end(serve) -> Non
         assert (response.status, response.body) == (200, b"")
         response = await client.request("POST", "/v3/lease/keepalive", body=b'{"ID":"-1"}')
         assert response.status == 503
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+@pytest.mark.parametrize(
+    "body", [b'{"ID":"7"}', b'{"ID":"-1"}', b" {} \n", b'{"ID":7}{"ID":8}', b'{"ID":7}x', b"null", b"x"]
+)
+async def test_a_keep_alive_that_arrives_whole_is_answered_like_any(
+    serve, version: bytes, body: bytes, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with serve(date=DateField(lambda: 0.0)) as server:
+        answers = []
+        for field in (b"", b"Grpc-Timeout: 5S\r\n"):  # with a deadline it has a reader and a writer, as every stream
+            head = b"POST /v3/lease/keepalive HTTP/%b\r\nHost: a\r\n%bContent-Length: %d\r\n\r\n"
+            answers.append(await server.exchange(head % (version, field, len(body)) + body))
+    assert answers[0].startswith(b"HTTP/1.1 ")
+    assert answers[0] == answers[1]
+
+
+async def test_keep_alives_that_arrive_together_are_answered_in_their_order(
+    serve, autojump_clock: trio.testing.MockClock
+) -> None:
+    request = b'POST /v3/lease/keepalive HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n{"ID":%d}'
+    async with serve() as server:
+        received = await server.exchange(b"".join(request % number for number in (1, 2, 3)))
+    assert [line[:13] for line in received.split(b'"ID":')[1:]] == [b'"%d","TTL":"5"' % one for one in (1, 2, 3)]
+
+
+async def test_a_client_that_leaves_cancels_its_only_keep_alive(
+    serve, member: FakeMember, autojump_clock: trio.testing.MockClock
+) -> None:
+    member.services.lease.keeping = trio.sleep_forever
+    calls = member.rpc_calls(next(rpc for rpc in RPCS if rpc.name == "LeaseKeepAlive"))
+    async with serve() as server, server.client().stream("POST", "/v3/lease/keepalive", body=b'{"ID":"7"}') as exchange:
+        await trio.sleep(10)
+        assert (calls.started_count, calls.handled_counts[Code.CANCELED]) == (1, 0)
+        await exchange._stream.aclose()
+        await trio.sleep(1)
+        assert calls.handled_counts[Code.CANCELED] == 1
 
 
 async def test_one_request_with_many_answers(serve) -> None:

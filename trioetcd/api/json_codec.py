@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from trioetcd.api.go_scanner import JsonError
-from trioetcd.api.json_decode import decode
+from trioetcd.api.json_decode import decode, decode_single
 from trioetcd.api.json_encode import encode, encode_event, encode_header, encode_stream_result, encode_watch_response
 from trioetcd.api.json_errors import encode_stream_error, encode_unary_error
 from trioetcd.api.json_stream import StreamDecoder
@@ -16,6 +16,7 @@ __all__ = [
     "JsonError",
     "StreamDecoder",
     "decode",
+    "decode_single",
     "decode_stream",
     "encode",
     "encode_event",

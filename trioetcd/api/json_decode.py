@@ -44,6 +44,18 @@ def decode(cls: type[T], data: bytes) -> T:
     return json_exact.decode(cls, data)
 
 
+def decode_single(cls: type[T], data: bytes) -> T | None:
+    """The message that `data` is, and nothing besides; None when it takes a closer look to tell."""
+    if b"\\u" not in data:
+        try:
+            message: T = _DECODERS[cls](orjson.loads(data))
+        except (ValueError, TypeError):
+            return None
+        else:
+            return message
+    return None
+
+
 class _Decoders(dict[type, Decoder]):
     """The compiled decoders; one is compiled when its message is first met (a client needs few of the 120)."""
 

@@ -43,7 +43,7 @@ class Call(Protocol):
 
 OpenCall = Callable[[CallContext], AbstractAsyncContextManager[Call]]
 _Following = Callable[[CallContext, Callable[[], None]], AbstractContextManager[None]]
-_AnswerMethod = Callable[[Any, CallContext], Awaitable[object]]
+AnswerMethod = Callable[[Any, CallContext], Awaitable[object]]
 _ManyAnswersMethod = Callable[[Any, CallContext], AsyncGenerator[object, None]]
 
 
@@ -97,6 +97,11 @@ class _FollowingCall:
         raise ApiError.of(ErrorKind.NO_LEADER)
 
 
+def find_answer(rpc: Rpc, services: Services) -> AnswerMethod | None:
+    """What answers each request of a streaming RPC as if it were unary; None when an RPC is none of that shape."""
+    return services.method(rpc) if rpc.name == "LeaseKeepAlive" else None
+
+
 def _watch_opener(open_session: Callable[[CallContext], AbstractAsyncContextManager[WatchSession]]) -> OpenCall:
     @asynccontextmanager
     async def open_call(context: CallContext) -> AsyncIterator[Call]:
@@ -127,7 +132,7 @@ class _WatchCall:
         return watch_line(message)
 
 
-def _answer_opener(method: _AnswerMethod) -> OpenCall:
+def _answer_opener(method: AnswerMethod) -> OpenCall:
     @asynccontextmanager
     async def open_call(context: CallContext) -> AsyncIterator[Call]:
         yield _AnswerCall(method, context)
@@ -136,7 +141,7 @@ def _answer_opener(method: _AnswerMethod) -> OpenCall:
 
 
 class _AnswerCall:
-    def __init__(self, method: _AnswerMethod, context: CallContext) -> None:
+    def __init__(self, method: AnswerMethod, context: CallContext) -> None:
         self._method = method
         self._context = context
         self._sender, self._receiver = trio.open_memory_channel[Any](_REQUESTS_AHEAD_MAX)

@@ -98,7 +98,7 @@ class UnaryHandler:
             if self._method is None:
                 raise unimplemented(self._rpc)
             context = call_context(headers, anonymous)
-            response = await self._counted_call(self._method, message, context, timeout)
+            response = await counted_call(self._calls, self._method, message, context, timeout)
         except (JsonError, BadBody) as error:
             await self._answer_error(connection, request, ApiError(Code.INVALID_ARGUMENT, str(error)))
         except ApiError as error:
@@ -113,7 +113,7 @@ class UnaryHandler:
         try:
             message: object = decode(self._request_class, body)
             if self._method is not None:
-                await self._counted_call(self._method, message, context, None)
+                await counted_call(self._calls, self._method, message, context)
         except (JsonError, ApiError):
             return
 
@@ -126,29 +126,29 @@ class UnaryHandler:
         head = self._errors.of(error).prepared(request.headers)
         await connection.respond_prepared(head, encode_unary_error(error))
 
-    async def _counted_call(
-        self, method: UnaryMethod, message: object, context: CallContext, timeout: float | None
-    ) -> object:
-        """Call the service; metrics count what got so far, as etcd's gRPC server does."""
-        calls = self._calls
-        calls.started()
-        try:
-            if timeout is None:
-                response = await method(message, context)
-            else:
-                response = await self._call_with_timeout(method, message, context, timeout)
-        except ApiError as error:
-            calls.handled(error.code)
-            raise
-        except trio.Cancelled:
-            calls.handled(Code.CANCELED)
-            raise
-        calls.handled(Code.OK)
-        return response
 
-    @staticmethod
-    async def _call_with_timeout(method: UnaryMethod, message: object, context: CallContext, seconds: float) -> object:
-        with trio.move_on_at(trio.current_time() + seconds):
-            await trio.lowlevel.checkpoint()  # a deadline that has passed refuses also what would not have waited
-            return await method(message, context)
-        raise ApiError(Code.DEADLINE_EXCEEDED, "context deadline exceeded")
+async def counted_call(
+    calls: RpcCalls, method: UnaryMethod, message: object, context: CallContext, timeout: float | None = None
+) -> object:
+    """Call the service; metrics count what got so far, as etcd's gRPC server does."""
+    calls.started()
+    try:
+        if timeout is None:
+            response = await method(message, context)
+        else:
+            response = await _call_with_timeout(method, message, context, timeout)
+    except ApiError as error:
+        calls.handled(error.code)
+        raise
+    except trio.Cancelled:
+        calls.handled(Code.CANCELED)
+        raise
+    calls.handled(Code.OK)
+    return response
+
+
+async def _call_with_timeout(method: UnaryMethod, message: object, context: CallContext, seconds: float) -> object:
+    with trio.move_on_at(trio.current_time() + seconds):
+        await trio.lowlevel.checkpoint()  # a deadline that has passed refuses also what would not have waited
+        return await method(message, context)
+    raise ApiError(Code.DEADLINE_EXCEEDED, "context deadline exceeded")

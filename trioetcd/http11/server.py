@@ -159,8 +159,21 @@ class ServerConnection:
 
     async def start_stream(self, status: int, headers: HeaderList) -> None:
         """Begin a response of unknown length. Its head leaves together with the first chunk."""
+        self._begin_stream(prepare_head(status, headers))
+
+    async def start_stream_prepared(self, head: bytes) -> None:
+        """As `start_stream`, with a head made by `prepare_head`."""
+        self._begin_stream(head)
+
+    async def respond_as_stream(self, head: bytes, data: bytes) -> None:
+        """Answer the present request with a stream that is `data`, one chunk, and its end: in one send."""
+        self._begin_stream(head)
+        start = self._pending_head
+        self._pending_head = b"%b%x\r\n%b\r\n" % (start, len(data), data) if self._chunked else start + data
+        await self.end_stream()
+
+    def _begin_stream(self, head: bytes) -> None:
         request = self._present()
-        head = prepare_head(status, headers)
         self._chunked = not request.version_1_0
         if self._chunked:
             framing = b"Transfer-Encoding: chunked\r\n"

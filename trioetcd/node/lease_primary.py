@@ -52,6 +52,13 @@ class LeasePrimary:
             else:
                 return lessor.renew(timer)
 
+    def keep_alive_now(self, lease_id: int) -> int | None:
+        """As `keep_alive`, when that would not wait; None when it would, or when this member does not lead."""
+        if self._lessor.term is None or not self._reads.may_read_now:
+            return None
+        ttl = self._renew_now(lease_id)
+        return None if ttl == ASK_ALONE else ttl
+
     async def keep_alive_many(self, lease_ids: Sequence[int]) -> list[int]:
         """As `keep_alive` of each, but nothing is waited for beyond being sure to lead: those that need it get -1.
 

@@ -22,9 +22,7 @@ class Headers:
 
     def at(self, revision: int) -> m.ResponseHeader:
         """A header at a revision; 0 leaves it out."""
-        return m.ResponseHeader(
-            cluster_id=self.cluster_id, member_id=self.member_id, revision=revision, raft_term=self._leadership.term
-        )
+        return m.ResponseHeader(self.cluster_id, self.member_id, revision, self._leadership.term)
 
     def complete(self, header: m.ResponseHeader | None) -> None:
         """Fill in the header of a response of apply, which has the revision of its own write."""

@@ -85,10 +85,12 @@ class LeaseService:
         """
         self._gate.admit(context)
         header = self._headers.current()
-        ttl = await self._leader_calls.ask(
-            lambda: self._primary.keep_alive(request.ID),
-            lambda leader: self._forwarder.keep_alive(leader, request.ID),
-        )
+        ttl = self._primary.keep_alive_now(request.ID)
+        if ttl is None:
+            ttl = await self._leader_calls.ask(
+                lambda: self._primary.keep_alive(request.ID),
+                lambda leader: self._forwarder.keep_alive(leader, request.ID),
+            )
         return m.LeaseKeepAliveResponse(header=header, ID=request.ID, TTL=ttl)
 
     def following(self, context: CallContext, end: Callable[[], None]) -> AbstractContextManager[None]:
