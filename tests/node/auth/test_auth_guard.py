@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+import trio
 from trio.testing import MockClock
 
 from tests.node.auth.auth_calls import ask, log_in, set_up
@@ -139,6 +140,16 @@ async def test_while_auth_is_off_nobody_is_asked_and_tokens_are_not_looked_at(me
     for token in (None, "bogus.1"):
         rpcs = [rpc for rpc in RPCS if rpc.name not in skipped]
         assert {rpc.name for rpc in rpcs if await refusal(member, rpc, token)} == set()
+
+
+async def test_while_auth_is_off_nothing_waits_for_what_a_token_names(member: MemoryMember) -> None:
+    """A client keeps its token when auth is turned off, or when the cluster is restored at an earlier entry."""
+    await ask(member, m.AuthDisableRequest(), await log_in(member, "root", "rpw"))
+    began = trio.current_time()
+    for rpc in RPCS:
+        if rpc.name in {"Watch", "Snapshot"}:
+            assert not await refusal(member, rpc, "abcdefghijklmnop.99999999")
+    assert trio.current_time() - began < 1
 
 
 async def test_an_rpc_without_a_rule_is_nobodys(member: MemoryMember) -> None:

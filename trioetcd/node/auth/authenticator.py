@@ -91,7 +91,7 @@ class Authenticator:
 
         Not for longer than a request may take; what is wrong with the token is found out by whoever looks at it next.
         """
-        if context.token is None:
+        if context.token is None or not self.is_on:
             return
         index = self._tokens.awaited_index(context.token)
         if index > self._machine.applied.index:
