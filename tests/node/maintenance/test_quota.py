@@ -147,3 +147,17 @@ async def test_an_alarm_that_was_not_raised_is_tried_again(
     quota.note_applied(applied(put()), 70_000)
     await trio.sleep(1.5)
     assert machine.raised == [ALARM]
+
+
+async def test_an_alarm_is_not_tried_again_when_there_is_room_by_then(
+    machine: Machine, nursery: trio.Nursery, autojump_clock: object
+) -> None:
+    """Without a quorum the attempts fail for long; an operator may have defragmented meanwhile."""
+    quota = make(machine, 1000)
+    nursery.start_soon(quota.run)
+    machine.size, machine.fails = 1000, True
+    quota.note_applied(applied(put()), 70_000)
+    await wait_all_tasks_blocked()
+    machine.size = 100
+    await trio.sleep(1.5)
+    assert machine.raised == []
