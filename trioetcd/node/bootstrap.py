@@ -1,7 +1,7 @@
 """From a configuration and a data directory to a member that can run: what was there is recovered, what is new is made.
 
     data-dir/
-      member.json           whose directory this is: format, cluster and member, written before anything else
+      trioetcd-format       whose directory this is, and in which format; written before anything else
       lock                  held while a member runs
       member/db             the engine (and its neighbours, see storage.engine_folder)
       member/snap           snapshot files
