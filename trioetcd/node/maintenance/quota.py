@@ -123,13 +123,14 @@ class Quota:
         task_status.started()
         while True:
             await self._exceeded.wait()
-            while self._is_full() and not await self._raise_alarm():
+            while self._is_full() and not await self._raise_alarm():  # noqa: ASYNC110 # it tries again, it waits for nothing
                 await trio.sleep(RETRY_SECONDS)
 
     def _is_full(self) -> bool:
         """Whether there is no room now: between two attempts somebody may have made some."""
-        if self.limit_bytes is not None:
-            self._look(self.limit_bytes)
+        if self.limit_bytes is None:
+            return False
+        self._look(self.limit_bytes)
         return self._room_bytes <= 0
 
 
