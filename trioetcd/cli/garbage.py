@@ -20,7 +20,9 @@ def collect_rarely() -> None:
 
 
 def settle() -> None:
-    """Leave what is there now out of all further collections, and make these rarer. For once, when the member is up."""
-    gc.collect()
+    """Leave what is there now out of all further collections, and make these rarer. For once, when the member is up.
+
+    It is not looked through before: of 55,726 objects 99 were garbage, and to find them took 40 of a start's 330 ms.
+    """
     gc.freeze()
     collect_rarely()
