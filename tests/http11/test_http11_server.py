@@ -251,6 +251,27 @@ async def test_a_body_beyond_the_limit_is_refused(engine: Engine, framing: bytes
     assert (caught.value.size, caught.value.limit) == (11, 10)
 
 
+async def test_a_body_in_many_pieces_is_put_together_as_they_come(engine: Engine, nursery: trio.Nursery) -> None:
+    """Whatever is done to each piece that has come, with every piece that comes, is too much for many small ones."""
+    peer = Peer(engine)
+    await peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    request = await peer.connection.next_request()
+    assert request is not None
+    bodies: list[bytes] = []
+
+    async def read() -> None:
+        bodies.append(await peer.connection.read_body(1000))
+
+    nursery.start_soon(read)
+    for _ in range(20):
+        await peer.send(b"1\r\nx\r\n")
+        await trio.testing.wait_all_tasks_blocked()
+        assert not request.parts
+    await peer.send(b"0\r\n\r\n")
+    await trio.testing.wait_all_tasks_blocked()
+    assert bodies == [b"x" * 20]
+
+
 @pytest.mark.parametrize(
     ("data", "status"),
     [

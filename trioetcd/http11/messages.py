@@ -117,6 +117,12 @@ class Request:
         request.complete = True
         return request
 
+    def take_parts(self) -> bytes:
+        """What has arrived of the body and was not read yet."""
+        data = b"".join(self.parts)
+        self.parts.clear()
+        return data
+
     @property
     def path(self) -> str:
         """The target without its query, still percent-encoded; of an absolute target the part after the host."""

@@ -122,9 +122,7 @@ class ServerConnection:
         while not request.parts and not request.complete:
             if not await self._receive_body(request):
                 raise ClientGone("the client closed the connection in the middle of a request's body")
-        data = b"".join(request.parts)
-        request.parts.clear()
-        return data
+        return request.take_parts()
 
     async def wait_departure(self) -> None:
         """Return when the client closes. Requests it sends meanwhile are kept, within bounds, and served later."""
@@ -304,7 +302,8 @@ class ServerConnection:
         """Read a body that comes in pieces; give it up when it comes slower than the limit."""
         request = self._present()
         await self._promise(request)
-        size = sum(map(len, request.parts))
+        body = bytearray(request.take_parts())
+        size = len(body)
         slack = self.limits.head_seconds
         start = trio.current_time()
         with trio.CancelScope() as scope:
@@ -314,15 +313,14 @@ class ServerConnection:
                 if not await self._receive_body(request):
                     raise BadBody("unexpected EOF")
                 size += self._received_bytes - before
-                if sum(map(len, request.parts)) > max_bytes:
+                body += request.take_parts()
+                if len(body) > max_bytes:
                     raise BodyTooLarge(size=size, limit=max_bytes)
         if scope.cancelled_caught:
             raise BadRequest(408, f"the body came slower than {self.limits.body_bytes_per_second_min} bytes a second")
-        data = b"".join(request.parts)
-        request.parts.clear()
-        if len(data) > max_bytes:
-            raise BodyTooLarge(size=len(data), limit=max_bytes)
-        return data
+        if len(body) > max_bytes:
+            raise BodyTooLarge(size=len(body), limit=max_bytes)
+        return bytes(body)
 
     async def _drain(self, request: Request) -> bool:
         """Read what a handler left of a body; False when that is too much, or never came."""
