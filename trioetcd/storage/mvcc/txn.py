@@ -71,7 +71,11 @@ def read_txn(store: Versions, request: m.TxnRequest) -> m.TxnResponse:
 
 def is_read_only(request: m.TxnRequest) -> bool:
     """Whether both branches hold ranges alone (a nested transaction counts as a write, as it does in etcd)."""
-    return all(op.request_range is not None for op in (*request.success, *request.failure))
+    for branch in (request.success, request.failure):
+        for op in branch:
+            if op.request_range is None:
+                return False
+    return True
 
 
 def is_serializable(request: m.TxnRequest) -> bool:
