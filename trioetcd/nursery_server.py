@@ -78,6 +78,8 @@ async def run_member(
     """
     joining = await _look_at_cluster(config, environment)
     with recover(config, environment, joining) as recovered:
+        if recovered.knows_nobody:
+            recovered = await _ask_for_members(config, environment, recovered)
         if config.initial_corrupt_check:
             await refuse_corrupt_start(
                 machine=recovered.machine,
@@ -119,6 +121,17 @@ async def _find_cluster(config: MemberConfig, environment: Environment) -> Joini
         except ClusterMismatch as mismatch:
             refusal = mismatch
     raise refusal
+
+
+async def _ask_for_members(config: MemberConfig, environment: Environment, recovered: Recovered) -> Recovered:
+    """Find whom to talk to; if nobody tells, the member waits until it is called.
+
+    It could wait for ever, if it was removed meanwhile: nobody calls it then, but whoever it calls says so.
+    """
+    cluster = await fetch_cluster(environment.dialer, peer_urls_to_ask(config), each_seconds=BOOTSTRAP_SECONDS)
+    if cluster is None or cluster.cluster_id != recovered.cluster_id:
+        return recovered
+    return recovered.told_members(cluster.members)
 
 
 async def _refuse_second_bootstrap(config: MemberConfig, environment: Environment) -> None:

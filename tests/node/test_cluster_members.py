@@ -144,6 +144,24 @@ async def test_a_removed_follower_ends_and_does_not_start_again(autojump_clock: 
         assert await listed(other) == sorted([(leader.name, False), (other.name, False)])
 
 
+async def test_one_that_ended_before_its_log_named_anyone_hears_that_it_was_removed(autojump_clock: MockClock) -> None:
+    """Nobody calls it any more, so it has to call; whom, it asks again as when it joined."""
+    async with MemoryCluster(2) as cluster:
+        leader = await cluster.wait_leader()
+        added = await cluster.call_member_add(is_learner=True)
+        cluster.network.partition(leader.name, "m2")
+        member = cluster.new_member(added)
+        await member.start()
+        await trio.sleep(1)
+        assert member.parts.driver.status().last_index == 0
+        await member.kill()
+        await cluster.remove_member(member)
+        cluster.heal()
+        await member.start()
+        with trio.fail_after(30):
+            await member.wait_ended()
+
+
 async def test_a_follower_that_was_away_hears_that_it_was_removed(autojump_clock: MockClock) -> None:
     async with MemoryCluster(3) as cluster:
         leader = await cluster.wait_leader()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgpack
 
@@ -54,6 +54,20 @@ class Recovered:
     snapshot: SnapshotMetadata
     snapshot_files: SnapshotFiles
     machine: StateMachine
+
+    @property
+    def knows_nobody(self) -> bool:
+        """Whether it has joined and ended before its log named it; or is alone, which its log has yet to tell."""
+        return not self.initial_peers and not self.machine.members.knows(self.member_id)
+
+    def told_members(self, members: Sequence[Member]) -> Recovered:
+        """The same, with what others tell of who is in the cluster."""
+        own = next((one for one in members if one.id == self.member_id), None)
+        return replace(
+            self,
+            initial_peers=_peers_of(members, self.member_id),
+            joins_as_learner=own is not None and own.is_learner,
+        )
 
 
 @contextmanager
@@ -127,8 +141,10 @@ def _recover(config: MemberConfig, environment: Environment, joining: Joining | 
 
 def _initial_peers(members: Sequence[Member], member_id: int, *, is_known: bool) -> tuple[PeerInfo, ...]:
     """The others, as far as IDs can be known without the log: not those of a cluster that was joined earlier."""
-    if not is_known:
-        return ()
+    return _peers_of(members, member_id) if is_known else ()
+
+
+def _peers_of(members: Sequence[Member], member_id: int) -> tuple[PeerInfo, ...]:
     return tuple(PeerInfo(one.id, one.peer_urls) for one in members if one.id != member_id)
 
 
