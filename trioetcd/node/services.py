@@ -114,7 +114,7 @@ def make_services(
         forwarder=lease_forwarder,
         leaderless=parts.leaderless,
     )
-    lines = Lines(kv=kv, watch=watch, lease=lease)
+    lines = Lines(kv=kv, watch=watch, lease=lease, authenticator=parts.authenticator)
     return Services(
         kv=kv,
         watch=watch,

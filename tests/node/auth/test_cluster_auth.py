@@ -120,6 +120,41 @@ async def test_a_token_ends_when_it_is_not_used(autojump_clock: MockClock) -> No
         assert await outcome(member, READ_A, alice) == BAD_TOKEN
 
 
+@pytest.mark.parametrize("waiting", [m.LockRequest, m.CampaignRequest])
+async def test_who_waits_in_line_needs_the_token_only_to_enter(
+    autojump_clock: MockClock, waiting: type[m.LockRequest | m.CampaignRequest]
+) -> None:
+    """Else the key would stay in the line of a call that has failed, and its turn would come."""
+    async with MemoryCluster(1, bcrypt_cost=4, auth_token_ttl_seconds=20) as cluster:
+        (member,) = cluster.members
+        await set_up(member)
+        alice = await log_in(member, "alice", "apw")
+        line = m.RangeRequest(key=b"a/", range_end=b"a0", keys_only=True)
+        for lease in (11, 12, 13):
+            await ask(member, m.LeaseGrantRequest(TTL=1000, ID=lease), alice)
+        await ask(member, waiting(name=b"a", lease=11), alice)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, member, waiting(name=b"a", lease=12), alice)
+            await trio.sleep(30)
+            await ask(member, m.UnlockRequest(key=b"a/b"), await log_in(member, "alice", "apw"))
+        alice = await log_in(member, "alice", "apw")
+        with trio.move_on_after(30) as given_up:
+            await ask(member, waiting(name=b"a", lease=13), alice)
+        assert given_up.cancelled_caught
+        root = await log_in(member, "root", "rpw")
+        assert [kv.key for kv in (await ask(member, line, root)).kvs] == [b"a/c"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(denied, member, waiting(name=b"a", lease=13), await log_in(member, "alice", "apw"))
+            await trio.sleep(1)
+            await ask(member, m.AuthUserRevokeRoleRequest(name="alice", role="r"), root)
+            await ask(member, m.LeaseRevokeRequest(ID=12), root)
+
+
+async def denied(member: MemoryMember, request: object, token: str) -> None:
+    with pytest.raises(ApiError, match="permission denied"):
+        await ask(member, request, token)
+
+
 async def test_a_token_from_the_future_is_waited_for_and_then_refused(autojump_clock: MockClock) -> None:
     async with MemoryCluster(1, bcrypt_cost=4) as cluster:
         member = cluster.members[0]

@@ -51,12 +51,25 @@ class Authenticator:
     def identify(self, context: CallContext) -> AuthInfo:
         """Who asks; `NOBODY` without a token, and while auth is off. Raises INVALID_AUTH_TOKEN."""
         auth = self._machine.auth
-        if not auth.enabled or context.token is None:
+        if not auth.enabled:
+            return NOBODY
+        if context.user is not None:
+            return AuthInfo(context.user, auth.revision)
+        if context.token is None:
             return NOBODY
         info = self._tokens.find(context.token, auth.revision)
         if info is None:
             raise ApiError.of(ErrorKind.INVALID_AUTH_TOKEN)
         return info
+
+    def settle(self, context: CallContext) -> CallContext:
+        """The context of a call that goes on when its token has expired: what its user may do is asked as ever.
+
+        A token of another revision stays what it is, and is refused for that. Raises INVALID_AUTH_TOKEN.
+        """
+        info = self.identify(context)
+        is_current = info.revision == self._machine.auth.revision
+        return context._replace(user=info.username) if is_current else context
 
     def check(self, context: CallContext, op: object) -> None:
         """Raise `ApiError` unless who asks may have this done: `op` is a request, or the message of a read."""

@@ -21,6 +21,7 @@ import trio
 
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, Code
+from trioetcd.node.auth.authenticator import Authenticator
 from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.kv import KvService
 from trioetcd.node.service.lease import LeaseService
@@ -90,10 +91,20 @@ class Changes:
 class Lines:
     """Lines of keys over the member's own services: to enter, to wait in, to leave."""
 
-    def __init__(self, *, kv: KvService, watch: WatchService, lease: LeaseService) -> None:
+    def __init__(
+        self, *, kv: KvService, watch: WatchService, lease: LeaseService, authenticator: Authenticator
+    ) -> None:
+        self._authenticator = authenticator
         self._kv = kv
         self._watch = watch
         self._lease = lease
+
+    def context_to_wait(self, context: CallContext) -> CallContext:
+        """The context of a call that waits: it goes on over changes of the leader, and the end of its token.
+
+        Else its key would stay in the line, with nobody who may take it out. Raises INVALID_AUTH_TOKEN.
+        """
+        return self._authenticator.settle(context)._replace(require_leader=False)
 
     async def session(self, lease_id: int, context: CallContext) -> int:
         """The lease of a call: the one it names, or a new one."""

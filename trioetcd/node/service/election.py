@@ -38,8 +38,8 @@ class ElectionService:
         or fails while it waits takes its candidacy back.
         """
         self._gate.admit(context)
-        context = context._replace(require_leader=False)  # asked once: waiting goes on over changes of the leader
         with told_as_unknown():
+            context = self._lines.context_to_wait(context)
             lease = await self._lines.session(request.lease, context)
             place, header, is_first, kv = await self._lines.enter(request.name, lease, request.value, context)
             try:

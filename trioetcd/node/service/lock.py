@@ -33,8 +33,8 @@ class LockService:
         the lease may end at any time after.
         """
         self._gate.admit(context)
-        context = context._replace(require_leader=False)  # asked once: waiting goes on over changes of the leader
         with told_as_unknown():
+            context = self._lines.context_to_wait(context)
             lease = await self._lines.session(request.lease, context)
             place, header, is_first, _ = await self._lines.enter(request.name, lease, b"", context)
             if is_first:
