@@ -12,7 +12,7 @@ from trioetcd.api import messages as m
 from trioetcd.client.errors import Compacted
 from trioetcd.client.keys import Text
 from trioetcd.client.lease import Lease
-from trioetcd.client.line import Line, Place
+from trioetcd.client.line import Line, Place, Turn
 from trioetcd.client.watch import Watch
 
 _DELETE: Final = int(m.EventType.DELETE)
@@ -26,28 +26,12 @@ class WatchOpener(Protocol):
         ...
 
 
-class Leadership:
+class Leadership(Turn):
     """An election that is won."""
 
     def __init__(self, *, line: Line, place: Place, lease: Lease) -> None:
+        super().__init__(place=place, lease=lease)
         self._line = line
-        self._place = place
-        self.lease = lease
-
-    @property
-    def key(self) -> bytes:
-        """The key that stands for the leadership."""
-        return self._place.key
-
-    @property
-    def revision(self) -> int:
-        """The revision that created the key; it grows from leader to leader."""
-        return self._place.revision
-
-    @property
-    def guard(self) -> m.Compare:
-        """That this is still the leader: a compare for transactions that are to fail otherwise."""
-        return self._place.guard
 
     async def proclaim(self, value: Text) -> None:
         """Tell another value; raises LeaseLost when the leadership is gone."""

@@ -19,6 +19,7 @@ from trioetcd.client.backoff import Backoff
 from trioetcd.client.channel import Channel
 from trioetcd.client.errors import Compacted, DeadlineExceeded, LeaseLost, Unavailable
 from trioetcd.client.keys import Text, prefix_end, to_bytes
+from trioetcd.client.lease import Lease
 from trioetcd.client.txn import create_revision_of, get_op, put_op
 from trioetcd.client.watch import open_watch
 
@@ -39,6 +40,29 @@ class Place(NamedTuple):
     def guard(self) -> m.Compare:
         """That the place is still there: for transactions that are to fail once it is lost."""
         return create_revision_of(self.key) == self.revision
+
+
+class Turn:
+    """A turn that has come, and lasts while its key is there; `lease` is what that hangs on."""
+
+    def __init__(self, *, place: Place, lease: Lease) -> None:
+        self._place = place
+        self.lease = lease
+
+    @property
+    def key(self) -> bytes:
+        """The key that stands for the turn."""
+        return self._place.key
+
+    @property
+    def revision(self) -> int:
+        """The revision that created the key; it grows from turn to turn."""
+        return self._place.revision
+
+    @property
+    def guard(self) -> m.Compare:
+        """That it is still one's turn: a compare for transactions that are to fail otherwise."""
+        return self._place.guard
 
 
 class Line:
