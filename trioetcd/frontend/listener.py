@@ -37,7 +37,7 @@ class ListenerStatus(NamedTuple):
 
 
 class ClientListener:
-    """Serves clients on its listeners, at most `connections_max` at a time; more wait in the kernel's queue."""
+    """Serves clients on its listeners, at most `connections_max` at a time; more wait, most of them unaccepted."""
 
     def __init__(
         self,
