@@ -7,6 +7,7 @@ import trio
 
 from trioetcd.node.protocols import PeerInfo
 from trioetcd.peer.dialer import TcpDialer
+from trioetcd.peer.hashes import HashFetcher
 from trioetcd.peer.headers import PeerIdentity
 from trioetcd.peer.listener import PeerListener
 from trioetcd.peer.transport import Transport
@@ -73,3 +74,22 @@ async def test_urls_that_cannot_be_dialled() -> None:
         await dialer.dial("http://")
     with pytest.raises(OSError, match="all attempts to connect"):
         await dialer.dial("http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a:99999",
+        "http://[::1",
+        "http://h:1x",
+        "http://" + "a" * 64 + ":1",
+        "http://" + "a" * 300 + ":1",
+        "http://a..b:1",
+        "http://\udcff:1",
+    ],
+)
+async def test_urls_that_no_resolver_takes(url: str) -> None:
+    """Whoever adds or updates a member may name any; and every member dials it, after every start."""
+    with pytest.raises(OSError, match="cannot be dialled"):
+        await TcpDialer().dial(url)
+    assert await HashFetcher(dialer=TcpDialer()).fetch([url], 0) is None

@@ -17,7 +17,13 @@ class TcpDialer:
         self._ssl_context = ssl_context
 
     async def dial(self, url: str) -> trio.abc.Stream:
-        """A connected stream; raises `OSError`. The caller bounds the time."""
+        """A connected stream; raises `OSError`, also for text that is no URL. The caller bounds the time."""
+        try:
+            return await self._dial(url)
+        except ValueError as error:  # of `urlsplit`, its port, and the resolver, which takes no label above 63 bytes
+            raise OSError(f"{url!r:.100} cannot be dialled: {error}") from error
+
+    async def _dial(self, url: str) -> trio.abc.Stream:
         parts = urlsplit(url)
         if parts.scheme == "https" and self._ssl_context is None:
             raise OSError(f"{url} needs TLS, and no certificates for peers were given")
