@@ -94,6 +94,8 @@ class Open:
 
     def run(self, session: Session) -> list[str]:
         messages = [session.encode(message) for message in self.messages]
+        if (older := session.streams.pop(self.stream, None)) is not None:
+            older.close()
         session.streams[self.stream] = session.transport(
             session.server.address, self.path, messages, session.fill(self.headers)
         )

@@ -31,10 +31,17 @@ async def test_unary_calls(serve, member: FakeMember) -> None:
         await client.request("POST", "/v3/kv/compaction", [], b"{}")
         assert count_of(member, "Put") == (3, {Code.OK: 2, Code.DEADLINE_EXCEEDED: 1})
         assert count_of(member, "Compact") == (0, {}), "what is not built was not called"
-        member.services.kv.ranging = trio.sleep_forever
-        gone = server.client()
-        with trio.move_on_after(0.02):
-            await gone.request("POST", "/v3/kv/range", [], b'{"key":"YQ=="}')
+        ranging = trio.Event()
+
+        async def range_for_ever() -> None:
+            ranging.set()
+            await trio.sleep_forever()
+
+        member.services.kv.ranging = range_for_ever
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.client().request, "POST", "/v3/kv/range", [], b'{"key":"YQ=="}')
+            await ranging.wait()
+            nursery.cancel_scope.cancel()
         assert count_of(member, "Range") == (1, {})
 
 
