@@ -120,6 +120,7 @@ class RaftDriver:
         task_status.started()
         while True:
             await self._work.wait()
+            await self._proposals.gather()
             self._propose_waiting()
             while self._raw_node.has_ready():
                 await self._round(self._raw_node.ready())
