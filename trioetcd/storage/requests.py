@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from operator import attrgetter, contains
+from operator import contains
 from types import NoneType
 from typing import Any, Final, NamedTuple
 
 import msgpack
 
 from trioetcd.api import messages as m
-from trioetcd.api.schema import FieldSpec, WireType, contains_itself, fields_of
+from trioetcd.api.schema import FieldSpec, WireType, fields_of
 from trioetcd.storage.internal_ops import (
     AlarmRaised,
     ClusterVersionSet,
@@ -107,7 +107,7 @@ def encode_request(request: RaftRequest) -> bytes:
     """One request's bytes, for `join_proposal`."""
     op = request.op
     cls: type = type(op)
-    fields = (_NUMBERS[cls], request.username, request.auth_revision, _encoder(cls)(op))
+    fields = (_NUMBERS[cls], request.username, request.auth_revision, _ENCODERS[cls](op))
     packed: bytes = _PACKER.pack(fields)
     return packed
 
@@ -124,41 +124,30 @@ def encode_proposal(proposal: Proposal) -> bytes:
     return join_proposal(proposal.id, map(encode_request, proposal.requests))
 
 
-@cache
-def _encoder(cls: type) -> Callable[[Any], object]:
-    """What turns a message into the fields of it, compiled: a transaction takes 2 us, with closures it took 6."""
-    specs = fields_of(cls)
-    if specs and all(spec.message is None for spec in specs):
-        return _fields_getter([spec.name for spec in specs])
-    encoders = {f"encode_{spec.number}": _nested_encoder(spec) for spec in specs if spec.message is not None}
-    source = f"lambda message: ({''.join(f'{_field_source(spec)}, ' for spec in specs)})"
-    encode: Callable[[Any], object] = eval(source, encoders)  # noqa: S307 # our own source
-    return encode
+class _Encoders(dict[type, Callable[[Any], tuple[Any, ...]]]):
+    """What turns a message into the fields of it, compiled when its class is first met.
+
+    Attributes written out: a transaction takes 0.7 us, with `attrgetter` it took 1.25.
+    """
+
+    def __missing__(self, cls: type) -> Callable[[Any], tuple[Any, ...]]:
+        specs = fields_of(cls)
+        namespace: dict[str, Any] = {}
+        source = f"lambda message: ({''.join(f'{_field_source(spec)}, ' for spec in specs)})"
+        encode: Callable[[Any], tuple[Any, ...]] = eval(source, namespace)  # noqa: S307 # our own source
+        self[cls] = encode  # before those of its fields: a transaction may hold itself
+        namespace.update((f"encode_{spec.number}", self[spec.message()]) for spec in specs if spec.message is not None)
+        return encode
 
 
-def _fields_getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
-    get: Callable[[Any], Any] = attrgetter(*names)
-    if len(names) > 1:
-        return get
-    return lambda message: (get(message),)  # attrgetter of one name gives no tuple
-
-
-def _nested_encoder(spec: FieldSpec) -> Callable[[Any], object]:
-    """The encoder of a field's messages; one that may hold itself (a transaction) is looked up when it is met."""
-    assert spec.message is not None
-    nested = spec.message()
-
-    def look_up(message: object) -> object:
-        return _encoder(nested)(message)
-
-    return look_up if contains_itself(nested) else _encoder(nested)
+_ENCODERS: Final = _Encoders()
 
 
 def _field_source(spec: FieldSpec) -> str:
     if spec.message is None:
         return f"message.{spec.name}"
     if spec.repeated:
-        return f"tuple(map(encode_{spec.number}, message.{spec.name}))"
+        return f"[encode_{spec.number}(field) for field in message.{spec.name}]"
     return f"None if (field := message.{spec.name}) is None else encode_{spec.number}(field)"
 
 
