@@ -105,6 +105,15 @@ HEADERS = (
         ("X-Long", "y" * 500_000),
     )),
     case("a deadline that is over", Call(RANGE, FOO, headers={"Grpc-Timeout": "1n"})),
+    case("a stream's deadline", Call("/v3/watch", {"create_request": {"key": "Zm9v"}}, headers={"Grpc-Timeout": "300m"})),
+    *(case(f"a deadline that is over: {path} {body!r}", Call(path, body, headers={"Grpc-Timeout": "1n"})) for path, body in (
+        ("/v3/watch", b"{}"), ("/v3/watch", b"[]"), ("/v3/watch", b'{"create_request":{"key":"Zm9v"}}'), ("/v3/lease/keepalive", b'{"ID":7}'),
+        ("/v3/lease/keepalive", b""), ("/v3/maintenance/snapshot", b"{}"), ("/v3/maintenance/snapshot", b"[]"), ("/v3/election/observe", b"{}"),
+    )),
+    *(case(f"binary metadata {value!r}", *(Call(path, body, headers={"Grpc-Metadata-some-BIN": value}) for path, body in ((RANGE, FOO), (RANGE, b"[]"), ("/v3/lease/keepalive", b'{"ID":7}')))) for value in (
+        "YQ==", "YQ", "YQ=", "", "x", "abcde", "!!", "-_8=", "-_8", "a,b", "a\tb", "\xe9",
+    )),
+    case("binary metadata and a deadline", *(Call(RANGE, FOO, headers={"Grpc-Metadata-Bin": "!", "Grpc-Timeout": timeout}) for timeout in ("1n", "zz"))),
     case("origin on an error", Call(RANGE, b"{}", headers={"Origin": "http://example.org"})),
     case("preflight", Call(RANGE, None, "OPTIONS", headers={"Origin": "http://example.org", "Access-Control-Request-Method": "POST"})),
 )  # fmt: skip

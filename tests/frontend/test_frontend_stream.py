@@ -208,8 +208,18 @@ async def test_the_deadline_of_a_stream(serve, autojump_clock: trio.testing.Mock
         assert (await exchange.receive_head())[0] == 200
         assert await exchange.receive_some() == CREATED_LINE
         last = json.loads(await exchange.receive_some())["error"]
-        assert (last["grpc_code"], last["message"]) == (2, "context deadline exceeded")
+        assert (last["grpc_code"], last["message"]) == (4, "context deadline exceeded")
         assert await exchange.receive_some() == b""
+
+
+@pytest.mark.parametrize("time", [b"2S", b"-1S"])
+async def test_a_deadline_before_the_first_answer_is_told_as_by_a_unary_call(
+    serve, autojump_clock: trio.testing.MockClock, time: bytes
+) -> None:
+    body = b"{}" if time == b"2S" else CREATE
+    async with serve() as server:
+        response = await server.client().request("POST", "/v3/watch", [(b"Grpc-Timeout", time)], body)
+    assert (response.status, json.loads(response.body)["code"]) == (504, 4)
 
 
 async def test_a_client_that_asks_and_does_not_read_is_read_from_no_more(serve, member: FakeMember) -> None:

@@ -1,6 +1,7 @@
 """Standard base64 with the tolerances and the errors of Go's encoding/base64.
 
-Padding is demanded, CR and LF are skipped wherever they stand, and bits behind the last byte may be anything.
+Padding is demanded, or may not be there; CR and LF are skipped wherever they stand, and bits behind the last byte may
+be anything.
 """
 
 from __future__ import annotations
@@ -23,8 +24,22 @@ class Base64Error(Exception):
         self.offset = offset
 
 
-def decode(text: bytes) -> bytes:
+def decode(text: bytes, *, padded: bool = True) -> bytes:
     """What `text` encodes; raises Base64Error with the offset that Go would name."""
+    return _decode_padded(text) if padded else _decode_raw(text)
+
+
+def _decode_raw(text: bytes) -> bytes:
+    stranger = _STRANGER.search(text)
+    if stranger is not None:
+        raise Base64Error(stranger.start())
+    text = text.translate(None, _NEWLINES)
+    if len(text) % 4 == 1:
+        raise Base64Error(len(text) - 1)
+    return pybase64.b64decode(text + b"=" * (-len(text) % 4), None, validate=True)
+
+
+def _decode_padded(text: bytes) -> bytes:
     offset = _first_error(text) if not _is_plain(text) else None
     if offset is not None:
         raise Base64Error(offset)

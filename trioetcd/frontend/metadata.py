@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from trioetcd.api import go_base64
 from trioetcd.api.errors import ApiError, Code
 from trioetcd.http11 import Headers
 from trioetcd.node.service.context import CallContext
@@ -31,8 +32,27 @@ def call_context(headers: Headers, anonymous: CallContext) -> CallContext:
     )
 
 
-def timeout_seconds(headers: Headers) -> float | None:
-    """The `Grpc-Timeout` of a call (`5S`, `200m`, `1n`), which the gateway checks before the body; zero is none."""
+def checked_timeout(headers: Headers) -> float | None:
+    """The time a call may take, in seconds. Raises what the gateway says of fields before it looks at a body."""
+    timeout = _timeout_seconds(headers)
+    if b"-bin" in b" ".join(headers):  # a cheap look: hardly anybody sends such a field
+        _check_binaries(headers)
+    return timeout
+
+
+def _check_binaries(headers: Headers) -> None:
+    """Metadata whose name ends in `-Bin` is base64, with padding or without."""
+    for name, value in headers.items():
+        if name.startswith(b"grpc-metadata-") and name.endswith(b"-bin"):
+            try:
+                go_base64.decode(value, padded=len(value) % 4 == 0)
+            except go_base64.Base64Error as error:
+                canonical = b"-".join(part.capitalize() for part in name.split(b"-")).decode()
+                raise ApiError(Code.INVALID_ARGUMENT, f"invalid binary header {canonical}: {error}") from error
+
+
+def _timeout_seconds(headers: Headers) -> float | None:
+    """The `Grpc-Timeout` of a call (`5S`, `200m`, `1n`); zero is none."""
     field = headers.get(b"grpc-timeout")
     if not field:
         return None

@@ -14,7 +14,7 @@ from trioetcd.api.proto_codec import encoded_size
 from trioetcd.api.services import Rpc
 from trioetcd.frontend.heads import GRPC_JSON, JSON, Cors, Head
 from trioetcd.frontend.member import Services
-from trioetcd.frontend.metadata import call_context, timeout_seconds
+from trioetcd.frontend.metadata import call_context, checked_timeout
 from trioetcd.http11 import BadBody, BodyTooLarge, Request, ServerConnection
 from trioetcd.metrics import RpcCalls
 from trioetcd.node.service.context import CallContext
@@ -28,6 +28,11 @@ UnaryMethod = Callable[[Any, CallContext], Awaitable[object]]
 def unimplemented(rpc: Rpc) -> ApiError:
     """The refusal of an RPC that no service serves."""
     return ApiError(Code.UNIMPLEMENTED, f"unknown method {rpc.name} for service {rpc.service}")
+
+
+def deadline_exceeded() -> ApiError:
+    """What etcd's gateway says when the time that a client gave is over."""
+    return ApiError(Code.DEADLINE_EXCEEDED, "context deadline exceeded")
 
 
 def message_bytes_max(max_request_bytes: int) -> int:
@@ -88,7 +93,7 @@ class UnaryHandler:
         """Answer one request. Raises what `ServerConnection` raises when the client is gone."""
         headers = request.headers
         try:
-            timeout = timeout_seconds(headers)
+            timeout = checked_timeout(headers)
             body = request.body
             if body is None:
                 body = await connection.read_body(self._body_bytes_max)
@@ -151,4 +156,4 @@ async def _call_with_timeout(method: UnaryMethod, message: object, context: Call
     with trio.move_on_at(trio.current_time() + seconds):
         await trio.lowlevel.checkpoint()  # a deadline that has passed refuses also what would not have waited
         return await method(message, context)
-    raise ApiError(Code.DEADLINE_EXCEEDED, "context deadline exceeded")
+    raise deadline_exceeded()

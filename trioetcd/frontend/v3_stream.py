@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 import trio
 
-from trioetcd.api.errors import ApiError, Code, ErrorKind
+from trioetcd.api.errors import ApiError, Code
 from trioetcd.api.json_codec import (
     JsonError,
     StreamDecoder,
@@ -33,9 +33,9 @@ from trioetcd.api.json_codec import (
 from trioetcd.api.services import Rpc
 from trioetcd.frontend.heads import GRPC_JSON, Cors, Head
 from trioetcd.frontend.member import Services
-from trioetcd.frontend.metadata import call_context, timeout_seconds
+from trioetcd.frontend.metadata import call_context, checked_timeout
 from trioetcd.frontend.stream_calls import AnswerMethod, Call, OpenCall, find_answer, find_call
-from trioetcd.frontend.v3_http import ErrorHeads, counted_call, message_bytes_max, unimplemented
+from trioetcd.frontend.v3_http import ErrorHeads, counted_call, deadline_exceeded, message_bytes_max, unimplemented
 from trioetcd.http11 import BadBody, ClientGone, HttpError, Request, ServerConnection
 from trioetcd.metrics import RpcCalls
 from trioetcd.node.service.context import CallContext
@@ -59,7 +59,7 @@ class Wire(Protocol):
         ...
 
     async def refuse(self, error: ApiError) -> None:
-        """End the stream because its first request is none."""
+        """End the stream before its first answer: its first request is none, or its time is over."""
         ...
 
     async def fail(self, error: ApiError) -> None:
@@ -128,7 +128,8 @@ class Pump:
         self._decoder: StreamDecoder[Any] = StreamDecoder(rpc.request, value_size_max=value_bytes_max)
         self._requests = 0
         self._error: ApiError | None = None
-        self._refused: JsonError | None = None
+        self._refused: ApiError | None = None
+        self._answered = False
         self._gone = False
         self._sending = False
 
@@ -165,13 +166,13 @@ class Pump:
                 nursery.start_soon(self._read, nursery.cancel_scope)
                 nursery.start_soon(self._write, nursery.cancel_scope)
         if deadline.cancelled_caught:
-            self._error = ApiError.of(ErrorKind.PROPOSAL_DEADLINE)
+            self._error = deadline_exceeded()
+            if not self._answered and self._refused is None:
+                self._refused = self._error
 
     async def _end(self) -> None:
         if self._refused is not None:
-            # The gateway gives the code of its decoder only where there is one request (its generated handlers).
-            code = Code.UNKNOWN if self._rpc.client_streaming else Code.INVALID_ARGUMENT
-            await self._wire.refuse(ApiError(code, str(self._refused)))
+            await self._wire.refuse(self._refused)
         elif self._error is not None:
             await self._wire.fail(self._error)
         else:
@@ -179,13 +180,17 @@ class Pump:
 
     async def _read(self, scope: trio.CancelScope) -> None:
         try:
+            if self._rpc.client_streaming:  # a single request is read before the call is opened, and its time counts
+                await trio.lowlevel.checkpoint_if_cancelled()
             await self._read_requests()
             await self._wire.wait_departure()
             self._gone = True
         except _GONE:
             self._gone = True
         except JsonError as error:
-            self._refused = error
+            # The gateway gives the code of its decoder only where there is one request (its generated handlers).
+            code = Code.UNKNOWN if self._rpc.client_streaming else Code.INVALID_ARGUMENT
+            self._refused = ApiError(code, str(error))
         scope.cancel()
 
     async def _read_requests(self) -> None:
@@ -219,8 +224,9 @@ class Pump:
 
     async def _write(self, scope: trio.CancelScope) -> None:
         try:
+            await trio.lowlevel.checkpoint_if_cancelled()  # no answer after a deadline that was over from the start
             while (line := await self._call.next_line()) is not None:
-                self._sending = True
+                self._answered = self._sending = True
                 await self._wire.send_line(line)
                 self._sending = False
         except ApiError as error:
@@ -256,16 +262,15 @@ class StreamHandler:
     async def handle(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> None:
         """Serve the stream to its end. Raises ClientGone when that is the client's going."""
         context = call_context(request.headers, anonymous)
-        if self._answer is not None and (message := self._only_request(request)) is not None:
-            await self._answer_only(self._answer, message, context, connection, request)
-            return
         wire = HttpWire(connection, request, head=self._head, errors=self._errors)
         try:
-            timeout = timeout_seconds(request.headers)
+            timeout = checked_timeout(request.headers)
         except ApiError as error:
             await wire.refuse(error)
             return
-        if not await self.serve(wire, context, timeout):
+        if self._answer is not None and (message := self._only_request(request)) is not None:
+            await self._answer_only(self._answer, message, context, connection, request)
+        elif not await self.serve(wire, context, timeout):
             raise ClientGone(f"the client of {self._rpc.name} closed the connection")
 
     def _only_request(self, request: Request) -> object | None:
