@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -38,6 +40,22 @@ SERVICES = (
 @pytest.mark.parametrize("case", SERVICES, ids=lambda case: case.name)
 def test_services(check: Callable[[Case], None], case: Case) -> None:
     check(case)
+
+
+def test_variables_for_debugging(keeper: PairKeeper) -> None:
+    """Go's memory apart, which is not there, names and layout are the same; so are the numbers that do not count."""
+    shapes = []
+    for server in (keeper.pair().reference, keeper.pair().subject):
+        with Connection(server.address) as connection:
+            body = connection.request("GET", "/debug/vars").body.decode()
+        found = json.loads(body)
+        found.pop("memstats", None)
+        assert "--name=m1" in found.pop("cmdline")
+        lines = [line for line in body.split("\n") if not line.startswith(('"cmdline"', '"memstats"'))]
+        shapes.append(
+            ([*found], found["file_descriptor_limit"], re.sub(r"[0-9a-f]{14,}|[0-9]+", "N", "\n".join(lines)))
+        )
+    assert shapes[0] == shapes[1]
 
 
 def test_metrics_are_served(keeper: PairKeeper) -> None:

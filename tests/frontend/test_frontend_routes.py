@@ -88,7 +88,7 @@ async def test_version(serve) -> None:
 async def test_debug_vars(serve, member: FakeMember) -> None:
     async with serve() as server:
         response = await server.client().request("GET", "/debug/vars")
-    assert response.body.startswith(b'{\n"cmdline": ["trioetcd", "serve"],\n')
+    assert response.body.startswith(b'{\n"cmdline": ["trioetcd","serve"],\n')
     assert json.loads(response.body) == member.debug_vars()
 
 

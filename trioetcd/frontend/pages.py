@@ -56,7 +56,8 @@ def version_body(member: FrontendMember) -> bytes:
 
 def vars_body(member: FrontendMember) -> bytes:
     """The JSON of `/debug/vars`, laid out as Go's expvar does."""
-    rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in member.debug_vars().items())
+    values = {name: json.dumps(value, separators=(",", ":")) for name, value in member.debug_vars().items()}
+    rows = ",\n".join(f"{json.dumps(name)}: {value}" for name, value in values.items())
     return f"{{\n{rows}\n}}\n".encode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from trioetcd.api import messages as m
@@ -11,6 +12,7 @@ from trioetcd.metrics import Metrics, RpcCalls
 from trioetcd.node import task_tree
 from trioetcd.node.parts import Parts
 from trioetcd.node.services import Services
+from trioetcd.node.upkeep.file_descriptors import descriptor_limit
 from trioetcd.raft import StateType
 
 
@@ -55,9 +57,11 @@ class MemberView:
         return self._metrics.rpcs.of(rpc)
 
     def debug_vars(self) -> Mapping[str, object]:
-        """What `/debug/vars` shows of the core, under etcd's names."""
+        """What `/debug/vars` shows, under etcd's names; of Go's memory (`memstats`) there is none."""
         status = self.parts.raw_node.status()
         return {
+            "cmdline": sys.orig_argv,
+            "file_descriptor_limit": descriptor_limit(),
             "raft.status": {
                 "id": f"{status.id:x}",
                 "term": status.hard_state.term,
