@@ -124,6 +124,7 @@ class Lessor:
         self._granted = self._renewed = self._revoked = self._expired = 0
         machine.leases.on_granted = self._on_granted
         machine.leases.on_revoked = self._on_revoked
+        machine.leases.on_checkpointed = self._on_checkpointed
 
     # -- who leads
 
@@ -182,6 +183,18 @@ class Lessor:
         for due in (self._expiries, self._checkpoints):
             if len(due) > 2 * len(self._timers) + _STALE_ENTRIES_MAX:
                 due.keep(self._is_current)
+
+    def _on_checkpointed(self, lease: Lease) -> None:
+        """A former leader recorded what is left, or took that back, and this member leads already.
+
+        Its timers were made of what it had applied when it began to lead, and entries of earlier terms may still have
+        been on their way: a keep-alive that was answered would be forgotten.
+        """
+        if self.term is None or self._machine.applied.term == self._term:
+            return
+        timer = self._timers[lease.id]
+        timer.checkpointed = lease.remaining_ttl_seconds > 0
+        timer.expires_at = max(timer.expires_at, self._clock() + self._extension_seconds + _left_seconds(lease))
 
     def _start(self, timer: Timer, now: float) -> None:
         self._timers[timer.lease.id] = timer

@@ -37,13 +37,14 @@ class Lease:
 
 
 class Leases:
-    """All leases. Changed only by apply; `on_granted`, `on_revoked` tell the one who watches the clock."""
+    """All leases. Changed only by apply; `on_granted` and its like tell the one who watches the clock."""
 
     def __init__(self, *, engine: Reader, writes: PendingWrites) -> None:
         self._writes = writes
         self._leases: dict[int, Lease] = {}
         self.on_granted: Callable[[Lease], None] = _nobody
         self.on_revoked: Callable[[Lease], None] = _nobody
+        self.on_checkpointed: Callable[[Lease], None] = _nobody
         for key, raw in engine.range(LEASE_PREFIX, prefix_end(LEASE_PREFIX)):
             ttl, remaining = msgpack.unpackb(raw)
             lease_id = _signed(unsigned_id(LEASE_PREFIX, key))
@@ -91,6 +92,14 @@ class Leases:
         self.on_revoked(lease)
         return sorted(lease.keys)
 
+    def listen_as(self, other: Leases) -> None:
+        """Tell whom another state told, whose place this one takes."""
+        self.on_granted, self.on_revoked, self.on_checkpointed = (
+            other.on_granted,
+            other.on_revoked,
+            other.on_checkpointed,
+        )
+
     def checkpoint(self, checkpoints: Iterable[m.LeaseCheckpoint]) -> None:
         """Record what is left of some leases; those that are gone by now are passed over."""
         for one in checkpoints:
@@ -98,6 +107,7 @@ class Leases:
             if lease is not None:
                 lease.remaining_ttl_seconds = one.remaining_TTL
                 self._store(lease)
+                self.on_checkpointed(lease)
 
     def attach(self, lease_id: int, key: bytes) -> None:
         """Hang a key on a lease that is there; a put with another is refused before it comes here."""

@@ -314,7 +314,7 @@ class StateMachine:
         """
         leases, auth = self.leases, self.auth
         self._load(engine)
-        self.leases.on_granted, self.leases.on_revoked = leases.on_granted, leases.on_revoked
+        self.leases.listen_as(leases)
         self.auth.take_over(auth)
         self.watch_hub.rebind(self.store)
 
