@@ -89,7 +89,7 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
                 self._raise_if_closed()
                 raise trio.BrokenResourceError(f"the connection broke: {error}") from error
 
-    def send_nowait(self, data: bytes) -> int:
+    def send_nowait(self, data: bytes | memoryview) -> int:
         """Hand over as many bytes as fit, and return their number."""
         self._raise_if_closed()
         if self._gathered and (self._finishing.locked() or not self.flush()):
@@ -135,7 +135,7 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
             await self.finish_sending()
         view = memoryview(data)
         while view:
-            sent = self.send_nowait(view)  # type: ignore[arg-type] # a socket takes any buffer
+            sent = self.send_nowait(view)
             view = view[sent:]
             if view:
                 await self.wait_send_all_might_not_block()

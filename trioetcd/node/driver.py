@@ -189,6 +189,9 @@ class RaftDriver:
             self._raft_log.append(ready.entries)
         if ready.must_sync:
             if self._disk.inline:
+                if ready.messages_now:  # the followers sync the same entries at the same time (thesis section 10.2.1)
+                    await trio.lowlevel.checkpoint()
+                    await trio.lowlevel.checkpoint()
                 self._disk.sync_inline()
             else:
                 await self._disk.sync_in_thread()

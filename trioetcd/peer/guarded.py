@@ -39,6 +39,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self._send_seconds = send_seconds
         self._send_stream = send_through or stream
         self._send_nowait = self._send_stream.send_nowait if isinstance(self._send_stream, LeanSocketStream) else None
+        self._sending = trio.Lock()  # held by who waits with the rest of what it sends
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """As of any stream, within the deadline."""
@@ -66,20 +67,17 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         raise trio.BrokenResourceError(self.failure)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """As of any stream, within the deadline for each slice."""
-        if len(data) <= SEND_SLICE_BYTES:
-            await self._send(data)
-            return
+        """As of any stream, within the deadline for each slice; several tasks may send, each the whole of its own."""
         view = memoryview(data)
-        for start in range(0, len(view), SEND_SLICE_BYTES):
-            await self._send(view[start : start + SEND_SLICE_BYTES])
-
-    async def _send(self, data: bytes | bytearray | memoryview) -> None:
-        if self._send_nowait is not None:
-            sent = self._send_nowait(bytes(data))
-            if sent == len(data):
+        if self._send_nowait is not None and not self._sending.locked():
+            view = view[self._send_nowait(view[:SEND_SLICE_BYTES]) :]
+            if not view:
                 return
-            data = memoryview(data)[sent:]
+        async with self._sending:
+            for start in range(0, len(view), SEND_SLICE_BYTES):
+                await self._send(view[start : start + SEND_SLICE_BYTES])
+
+    async def _send(self, data: memoryview) -> None:
         with trio.move_on_after(self._send_seconds) as scope:
             await self._send_stream.send_all(data)
         if scope.cancelled_caught:

@@ -1,8 +1,9 @@
 """WebSocket streams of frames; the only place that knows trio-websocket.
 
-The library reads in a task of its own, in a nursery that it is given. What it raises there, and what it does not
-say at all (a connection that ends in the middle of its handshake), is turned into `PeerFailure` here. A stream ends
-with its connection being closed at once: a closing handshake would only be one more thing to wait for.
+The library does the handshakes, and reads in a task of its own, in a nursery that it is given. What it raises there,
+and what it does not say at all (a connection that ends in the middle of its handshake), is turned into `PeerFailure`
+here. A stream ends with its connection being closed at once: a closing handshake would only be one more thing to wait
+for. Only servers send frames, and they write them past the library: see `FrameStream.send`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection
 from trio_websocket import wrap_client_stream as _wrap_client_stream
 from trio_websocket import wrap_server_stream as _wrap_server_stream
-from wsproto.utilities import LocalProtocolError
 
 from trioetcd.http11 import HeaderList
 from trioetcd.peer.errors import PeerFailure, PeerRefused
@@ -27,8 +27,7 @@ HANDSHAKE_SECONDS: Final = 7.0
 _RECEIVE_BYTES: Final = 64 * 1024
 _REASON_BYTES_MAX: Final = 200
 
-# A send that finds the connection closing is told so by the library, or by the protocol below it.
-_LOST = (ConnectionClosed, LocalProtocolError, trio.BrokenResourceError, trio.ClosedResourceError)
+_LOST = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 _T = TypeVar("_T")
 
@@ -46,9 +45,14 @@ class FrameStream:
         return {bytes(name).lower(): bytes(value) for name, value in self._connection.handshake_headers}
 
     async def send(self, frame: bytes) -> None:
-        """Send one frame."""
+        """Send one frame, as the server of this connection.
+
+        A server's binary message is its head and its bytes, unmasked (RFC 6455 section 5.2), and the stream keeps
+        apart what several tasks send. So the library's lock is not taken, which is a round of the scheduler: a
+        frame leaves in the turn in which it was made.
+        """
         try:
-            await self._connection.send_message(frame)
+            await self._stream.send_all(_head(len(frame)) + frame)
         except _LOST as error:
             raise _failure(error, self._stream) from error
 
@@ -169,6 +173,15 @@ async def _within_handshake(stream: GuardedStream, handshake: Awaitable[_T]) -> 
         return opened
     reason = stream.failure or "the connection ended or was silent"
     raise PeerFailure(f"the WebSocket handshake did not succeed: {reason}")
+
+
+def _head(size: int) -> bytes:
+    """The head of an unmasked binary message in one frame (RFC 6455 section 5.2)."""
+    if size < 126:
+        return bytes((0x82, size))
+    if size < 1 << 16:
+        return b"\x82\x7e" + size.to_bytes(2, "big")
+    return b"\x82\x7f" + size.to_bytes(8, "big")
 
 
 def _refusal(rejected: ConnectionRejected) -> PeerRefused:
