@@ -19,7 +19,7 @@ from trioetcd.peer.headers import PeerIdentity
 from trioetcd.peer.listener import PeerListener
 from trioetcd.peer.protocols import Dialer
 from trioetcd.peer.transport import Transport
-from trioetcd.raft.types import Message, MessageType, Snapshot, SnapshotMetadata
+from trioetcd.raft.types import Entry, Message, MessageType, Snapshot, SnapshotMetadata
 from trioetcd.storage.engine_transfer import TransferDamage
 from trioetcd.storage.members import Member
 from trioetcd.testing.network import MemoryNetwork
@@ -252,7 +252,12 @@ class Cluster:
 
 
 def app(index: int, *, to: int = 2, from_: int = 1) -> Message:
-    return Message(MessageType.APP, to, from_, term=1, index=index)
+    return Message(MessageType.APP, to, from_, term=1, index=index, entries=(Entry(1, index + 1),))
+
+
+def commit(index: int, *, to: int = 2, from_: int = 1) -> Message:
+    """Nothing but how far entries are committed."""
+    return Message(MessageType.APP, to, from_, term=1, index=index, commit=index)
 
 
 def beat(index: int, *, to: int = 2, from_: int = 1) -> Message:
@@ -269,6 +274,7 @@ class Make:
 
     app: Callable[..., Message] = app
     beat: Callable[..., Message] = beat
+    commit: Callable[..., Message] = commit
     snap: Callable[..., Message] = snap
 
 

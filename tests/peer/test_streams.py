@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import trio
+import trio.testing
 
 from trioetcd.node.protocols import PeerInfo
+from trioetcd.peer.link import FORWARDS_SECONDS
 from trioetcd.peer.stream import STREAM_QUEUE_CAPACITY
+from trioetcd.peer.transport import COMPANY_SECONDS
 from trioetcd.raft.types import Entry, Message, MessageType
 
 
@@ -24,6 +27,38 @@ async def test_appends_and_the_rest_take_streams_of_their_own(autojump_clock, cl
     await two.handler.wait_received(3)
     assert sorted(two.handler.bursts) == [1, 2]
     assert cluster.network.dials == dials  # no pipeline was needed
+
+
+async def test_what_tells_of_a_commit_alone_leaves_with_the_next_entries(autojump_clock, cluster, make) -> None:
+    one, two = await cluster.pair()
+    one.transport.send([make.commit(1)])
+    one.transport.send([make.commit(2)])
+    await trio.testing.wait_all_tasks_blocked()
+    assert not two.handler.received
+    one.transport.send([make.app(2)])
+    assert await two.handler.wait_received(1) == [make.app(2)], "it says what they said"
+
+
+async def test_what_tells_of_a_commit_alone_leaves_within_two_milliseconds(autojump_clock, cluster, make) -> None:
+    one, two = await cluster.pair()
+    begin = trio.current_time()
+    one.transport.send([make.commit(1)])
+    assert await two.handler.wait_received(1) == [make.commit(1)]
+    assert COMPANY_SECONDS <= trio.current_time() - begin < 2 * COMPANY_SECONDS
+
+
+async def test_who_forwards_proposals_hears_of_commits_at_once(autojump_clock, cluster, make) -> None:
+    one, two = await cluster.pair()
+    two.transport.send([Message(MessageType.PROP, 1, 2)])
+    await one.handler.wait_received(1)
+    begin = trio.current_time()
+    one.transport.send([make.commit(1)])
+    await two.handler.wait_received(1)
+    assert trio.current_time() == begin
+    await trio.sleep(FORWARDS_SECONDS)
+    one.transport.send([make.commit(2)])
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(two.handler.received) == 1
 
 
 async def test_an_idle_stream_is_kept_alive(autojump_clock, cluster) -> None:

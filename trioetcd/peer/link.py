@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -23,6 +24,9 @@ DIAL_SECONDS: Final = 2.0
 
 IO_SECONDS: Final = 5.0
 """A peer that sends nothing, or takes nothing, for so long is given up (etcd's ConnReadTimeout, ConnWriteTimeout)."""
+
+FORWARDS_SECONDS: Final = 1.0
+"""So long after a proposal a peer counts as one that forwards them."""
 
 _RESPONSE_BYTES_MAX: Final = 64 * 1024
 _REASON_CHARACTERS_MAX: Final = 200
@@ -54,9 +58,19 @@ class Link:
         self.version: str | None = None
         self.rtt_seconds: float | None = None
         self.clock_difference_seconds: float | None = None
+        self._forwarded_at = -math.inf
         self._dialer = dialer
         self._known_urls = tuple(urls)
         self._urls = self._known_urls  # in the order of trying: what last worked is first
+
+    @property
+    def forwards(self) -> bool:
+        """Whether the peer forwarded proposals lately: its clients wait for it to hear that they are committed."""
+        return trio.current_time() < self._forwarded_at + FORWARDS_SECONDS
+
+    def note_forwarded(self) -> None:
+        """A proposal came from the peer."""
+        self._forwarded_at = trio.current_time()
 
     def update_urls(self, urls: Sequence[str]) -> None:
         """Reach the peer at these URLs from the next connection on."""

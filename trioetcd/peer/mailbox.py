@@ -7,7 +7,12 @@ from collections import deque
 import trio
 
 from trioetcd.peer.framing import message_size
-from trioetcd.raft.types import Message
+from trioetcd.raft.types import Message, MessageType
+
+
+def can_wait(message: Message) -> bool:
+    """Whether a message may wait a moment: it only tells how far entries are committed, and the next will say so too."""
+    return message.type is MessageType.APP and not message.entries
 
 
 class Mailbox:
@@ -21,14 +26,26 @@ class Mailbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, message: Message) -> bool:
-        """Take a message; False when the mailbox is full, and the message is dropped."""
-        if len(self._waiting) >= self._capacity:
+    def put(self, message: Message, *, in_hurry: bool = True) -> bool:
+        """Take a message; False when the mailbox is full, and the message is dropped.
+
+        What is not in a hurry leaves with the next that is, or when `hurry` is called. One that `can_wait` makes room
+        for a newer APP of its term, which says all that it said.
+        """
+        waiting = self._waiting
+        if len(waiting) >= self._capacity:
             return False
-        self._waiting.append(message)
-        if self._senders:
+        if waiting and message.type is MessageType.APP and can_wait(waiting[-1]) and waiting[-1].term == message.term:
+            waiting.pop()
+        waiting.append(message)
+        if in_hurry and self._senders:
             self._senders.unpark()
         return True
+
+    def hurry(self) -> None:
+        """Send what waits."""
+        if self._waiting:
+            self._senders.unpark()
 
     def nudge(self) -> None:
         """Have one waiting sender return with nothing, so that it can show that it is alive."""

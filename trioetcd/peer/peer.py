@@ -9,6 +9,7 @@ import trio
 from trioetcd.node.protocols import PeerStatus
 from trioetcd.peer.guarded import GuardedStream
 from trioetcd.peer.link import Link
+from trioetcd.peer.mailbox import can_wait
 from trioetcd.peer.pipeline import WORKERS, Pipeline
 from trioetcd.peer.prober import Prober
 from trioetcd.peer.snapshot import SnapshotSender, SnapshotSlots
@@ -38,10 +39,16 @@ class Peer:
         writers = self._writers
         writer = writers.get(StreamKind.APPEND) if message.type is MessageType.APP else None
         writer = writer or writers.get(StreamKind.MESSAGE)
-        taken = (writer or self._pipeline).mailbox.put(message)
+        in_hurry = writer is None or not can_wait(message) or self.link.forwards
+        taken = (writer or self._pipeline).mailbox.put(message, in_hurry=in_hurry)
         if not taken:
             self.link.counters.dropped_messages += 1
         return taken
+
+    def hurry(self) -> None:
+        """Send what was not in a hurry."""
+        for writer in self._writers.values():
+            writer.mailbox.hurry()
 
     def _send_snapshot(self, message: Message) -> bool:
         if not self._snapshots.mailbox.put(message):

@@ -20,6 +20,7 @@ from trioetcd.peer.framing import FRAME_BYTES_TARGET, HEARTBEAT_FRAME, DamagedFr
 from trioetcd.peer.guarded import GuardedStream
 from trioetcd.peer.link import IO_SECONDS, Link
 from trioetcd.peer.mailbox import Mailbox
+from trioetcd.raft.types import MessageType
 
 if TYPE_CHECKING:
     from trioetcd.peer.websocket import FrameStream
@@ -84,6 +85,8 @@ class StreamReader:
         except DamagedFrame as damage:
             link.counters.received_failures += 1
             raise PeerFailure(f"a damaged frame came on the {self._kind.value} stream: {damage}") from damage
+        if any(message.type is MessageType.PROP for message in messages):
+            link.note_forwarded()
         if messages:
             link.inbox.deliver(messages, sender=link.peer_id)
 
