@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import stat
 from pathlib import Path
 from random import Random
@@ -71,6 +72,39 @@ def test_a_log_goes_on_over_segments_and_restarts() -> None:
     _, contents = WriteAheadLog.open(fs=fs, directory=WAL, start=START)
     assert contents.entries == entries(1, 199)
     assert contents.hard_state == HardState(1, 1, 198)
+
+
+def test_a_record_takes_zeros_along_into_blocks_that_nothing_was_written_to() -> None:
+    slice_bytes, segment_bytes = 64 << 10, 160_000
+    written: list[tuple[int, int]] = []
+
+    def note(operation: str) -> None:
+        if match := re.match(r"write (\d+) bytes at (\d+)", operation):
+            written.append((int(match[2]), int(match[2]) + int(match[1])))
+
+    fs = MemoryFileSystem(before_operation=note)
+    log = created(fs, segment_bytes=segment_bytes)
+    ends: list[int] = []
+    for index, size in enumerate((100, 1000, 70_000, 100, 20_000, 100), 1):
+        log.append(None, [entry(index, size=size)])
+        ends.append(log.status().written_bytes)
+    records = written[1:]  # the first write was the segment's head
+    assert [start for start, _ in records[1:]] == ends[:-1]
+    assert records[0][1] == slice_bytes
+    assert records[1][1] == ends[1], "there were zeros already"
+    assert records[2][1] == ends[2], "a large record takes none"
+    assert records[3][1] == 2 * slice_bytes
+    assert records[4][1] == ends[4]
+    assert records[5][1] == ends[5]
+    log, contents = WriteAheadLog.open(fs=fs, directory=WAL, start=START)
+    assert contents.entries == [entry(n, size=size) for n, size in enumerate((100, 1000, 70_000, 100, 20_000, 100), 1)]
+    log.append(None, [entry(7)])
+    assert written[-1] == (ends[-1], 2 * slice_bytes), "what a restart finds behind the log counts as not written"
+    log.append(None, [entry(8, size=50_000)])
+    assert written[-1][1] == segment_bytes, "a segment does not grow"
+    log.append(None, [entry(9, size=30_000)])
+    assert len(log.status().segments) == 2
+    assert written[-1][1] == slice_bytes, "a new segment begins anew"
 
 
 def test_later_entries_replace_earlier_ones() -> None:

@@ -46,7 +46,8 @@ class Image(NamedTuple):
 class Scenario:
     """Runs a log and keeps book of what it promised."""
 
-    def __init__(self, disk: type[MemoryFileSystem] = MemoryFileSystem) -> None:
+    def __init__(self, disk: type[MemoryFileSystem] = MemoryFileSystem, *, scale: int = 1) -> None:
+        self._scale = scale
         self.images: list[Image] = []
         self.fs = disk(before_operation=self._take_image)
         self.created = False
@@ -55,7 +56,7 @@ class Scenario:
         self.marker = 0
 
     def run(self) -> None:
-        self.log = WriteAheadLog.create(fs=self.fs, directory=WAL, metadata=b"m", segment_bytes=SEGMENT)
+        self.log = WriteAheadLog.create(fs=self.fs, directory=WAL, metadata=b"m", segment_bytes=SEGMENT * self._scale)
         self.created = True
         index = 0
         for step in range(30):
@@ -74,6 +75,7 @@ class Scenario:
 
     def _append(self, first: int, count: int, size: int, term: int) -> int:
         last = first + count - 1
+        size *= self._scale
         added = tuple(Entry(term, i, EntryType.NORMAL, bytes([i]) * size) for i in range(first, last + 1))
         hard_state = HardState(term, 1, max(first - 2, self.states[-1].hard_state.commit))
         before = tuple(entry for entry in self.states[-1].entries if entry.index < first)
@@ -153,6 +155,16 @@ def test_a_crash_before_any_operation_loses_nothing_that_was_synced_and_never_re
                 pytest.fail(f"{case}: {damage}")
             opens += log is not None
     assert opens > 1000
+
+
+def test_a_crash_between_records_that_took_zeros_along_loses_nothing_either() -> None:
+    scenario = Scenario(scale=40)
+    scenario.run()
+    for image in scenario.images:
+        for mode in CrashMode:
+            fs = image.fs.clone()
+            fs.crash(Random(f"{image.operation}/{mode}"), mode)
+            check(image, fs, f"crash before {image.operation!r}, {mode.name}")
 
 
 class ForgetsNames(MemoryFileSystem):

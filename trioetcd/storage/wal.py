@@ -6,6 +6,11 @@ written aside, synced, renamed and its name synced, and only then used: so every
 durable, and a crash can only leave a torn tail in the last one. The first record of a segment repeats what older ones
 said (metadata, hard state), so they can be removed once a snapshot stands for their entries.
 
+A segment's room is reserved when it is made, but ext4 and xfs note at the first write to each reserved block that it
+holds something now, and a sync waits for their journal besides the bytes. So a record that reaches blocks not written
+yet takes zeros along, up to the next boundary of 64 KiB, and those that follow it find blocks in use. Zeros over zeros
+change nothing that a reader sees, after a crash as before.
+
 A write or sync that fails is final (`DiskFailure`): every later call raises the same. The methods block, and must not
 overlap: whoever runs `sync` in a thread waits for it before the next call.
 """
@@ -40,6 +45,9 @@ from trioetcd.storage.wal_segment import (
 
 _EMPTY: Final = HardState()
 _MARGIN_BYTES: Final = 4096  # of a segment, for its first record and a frame
+# Microseconds a sync on ext4, of records of 5, 20, 40, 60 kB: in reserved blocks 237, 263, 291, 345; with zeros ahead
+# 156, 214, 243, 339; in a file of zeros 154, 159, 186, 217. Larger records lose by it, and 128 KiB cost the p99.
+_AHEAD_BYTES: Final = 64 << 10
 
 __all__ = [
     "DiskFailure",
@@ -86,10 +94,12 @@ class WriteAheadLog:
         self._last_index = last_index
         self._failure: DiskFailure | None = None
         self._released = -1  # The segments before this sequence number may be purged.
-        # The newest segment. durable <= position; all bytes before durable are synced.
+        # The newest segment. durable <= position; all bytes before durable are synced. From position to ahead, if there
+        # is anything between them, zeros were written.
         self._file: File | None = None
         self._position = 0
         self._durable = 0
+        self._ahead = 0
         self._crc = 0
         self._seed = 0
 
@@ -255,11 +265,19 @@ class WriteAheadLog:
             self._cut()
             frame, crc = encode_record(kind, body, previous=self._crc, durable=self._durable, seed=self._seed)
         try:
-            self._opened.write(self._position, frame)
+            self._opened.write(self._position, self._with_zeros(frame))
         except OSError as error:
             raise self._fail("writing", error) from error
         self._position += len(frame)
         self._crc = crc
+
+    def _with_zeros(self, frame: bytes) -> bytes:
+        end = self._position + len(frame)
+        if end <= self._ahead or len(frame) >= _AHEAD_BYTES:
+            return frame
+        boundary = (end // _AHEAD_BYTES + 1) * _AHEAD_BYTES
+        self._ahead = min(boundary, self._segment_bytes)
+        return frame + bytes(self._ahead - end)
 
     def _cut(self) -> None:
         self.sync()
@@ -280,7 +298,7 @@ class WriteAheadLog:
         except OSError as error:
             raise self._fail(f"beginning {name} after", error) from error
         self.close()
-        self._file, self._position, self._durable = file, len(data), len(data)
+        self._file, self._position, self._durable, self._ahead = file, len(data), len(data), 0
         self._crc, self._seed = crc, seed
         self._names.append(name)
 
