@@ -11,7 +11,7 @@ from trioetcd.raft.types import Message, MessageType
 
 
 def can_wait(message: Message) -> bool:
-    """Whether a message may wait a moment: it only tells how far entries are committed, and the next will say so too."""
+    """Whether a message may wait a moment: it tells how far entries are committed, as the next will too."""
     return message.type is MessageType.APP and not message.entries
 
 
