@@ -22,25 +22,17 @@ class VoteResult(Enum):
     WON = "VoteWon"
 
 
-def majority_committed(voters: Collection[int], acked: Mapping[int, int]) -> int:
-    """The highest index that a majority of the voters has acknowledged; a voter missing in `acked` counts as 0."""
-    if not voters:
+def majority_committed(acked: list[int]) -> int:
+    """The highest index that a majority has acknowledged (thesis 3.6.2), of what each voter has; the list is sorted."""
+    if not acked:
         return COMMITTED_ALL
-    return agreed_index([acked.get(voter, 0) for voter in voters])
+    acked.sort()
+    return acked[(len(acked) - 1) // 2]
 
 
-def agreed_index(indexes: list[int]) -> int:
-    """The highest index that a majority of these reaches (thesis 3.6.2's commitment rule). Not for an empty list."""
-    count = len(indexes)
-    if count == 1:
-        return indexes[0]
-    indexes.sort()
-    return indexes[count - (count // 2 + 1)]
-
-
-def joint_committed(incoming: Collection[int], outgoing: Collection[int], acked: Mapping[int, int]) -> int:
+def joint_committed(incoming: list[int], outgoing: list[int]) -> int:
     """The highest index that both majorities have acknowledged (thesis 4.3: agreement needs both)."""
-    return min(majority_committed(incoming, acked), majority_committed(outgoing, acked))
+    return min(majority_committed(incoming), majority_committed(outgoing))
 
 
 def majority_vote(voters: Collection[int], votes: Mapping[int, bool]) -> VoteResult:

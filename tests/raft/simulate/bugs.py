@@ -34,7 +34,7 @@ from trioetcd.raft.confchange_codec import as_v2
 from trioetcd.raft.core import Core
 from trioetcd.raft.log import RaftLog
 from trioetcd.raft.progress import Progress, ProgressState
-from trioetcd.raft.quorum import VoteResult, agreed_index, majority_vote
+from trioetcd.raft.quorum import VoteResult, majority_committed, majority_vote
 from trioetcd.raft.step import HANDLERS
 from trioetcd.raft.tracker import Tracker
 
@@ -149,7 +149,7 @@ class _EarlyApplyingNode(Node):
 
 
 def _committed_with_learners(tracker: Tracker) -> int:
-    return agreed_index([progress.match for progress in tracker.progress.values()])
+    return majority_committed([progress.match for progress in tracker.progress.values()])
 
 
 def _votes_with_learners(tracker: Tracker, votes: dict[int, bool]) -> VoteResult:
@@ -157,7 +157,7 @@ def _votes_with_learners(tracker: Tracker, votes: dict[int, bool]) -> VoteResult
 
 
 def _committed_by_incoming(tracker: Tracker) -> int:
-    return agreed_index([tracker.progress[voter].match for voter in tracker.configuration.incoming])
+    return majority_committed([tracker.progress[voter].match for voter in tracker.configuration.incoming])
 
 
 def _votes_of_incoming(tracker: Tracker, votes: dict[int, bool]) -> VoteResult:

@@ -74,11 +74,11 @@ def _vote(incoming: set[int], outgoing: set[int] | None, known: Mapping[int, int
 
 def _committed(incoming: set[int], outgoing: set[int] | None, acked: Mapping[int, int]) -> Iterator[str]:
     if outgoing is None:
-        result = majority_committed(incoming, acked)
+        result = _by_majority(incoming, acked)
         ways = _other_ways(incoming, acked, result)
     else:
-        result = joint_committed(incoming, outgoing, acked)
-        ways = iter([("via symmetry", joint_committed(outgoing, incoming, acked))])
+        result = _by_both(incoming, outgoing, acked)
+        ways = iter([("via symmetry", _by_both(outgoing, incoming, acked))])
     described = _described(sorted(incoming | (outgoing or set())), acked)
     differences = [f"{_told(index)} <-- {way}" for way, index in ways if index != result]
     # The drawing of no voters has no line of its own.
@@ -90,14 +90,22 @@ def _committed(incoming: set[int], outgoing: set[int] | None, acked: Mapping[int
 
 def _other_ways(voters: set[int], acked: Mapping[int, int], result: int) -> Iterator[tuple[str, int]]:
     yield "via alternative computation", _by_counting(voters, acked)
-    yield "via zero-joint quorum", joint_committed(voters, (), acked)
-    yield "via self-joint quorum", joint_committed(voters, voters, acked)
+    yield "via zero-joint quorum", _by_both(voters, set(), acked)
+    yield "via self-joint quorum", _by_both(voters, voters, acked)
     for member in sorted(voters):
         index = acked.get(member, 0)
         if 0 < index < result:
             # What lies below the result may as well lie lower.
-            yield f"overlaying {member}->{index}", majority_committed(voters, {**acked, member: index - 1})
-            yield f"overlaying {member}->0", majority_committed(voters, {**acked, member: 0})
+            yield f"overlaying {member}->{index}", _by_majority(voters, {**acked, member: index - 1})
+            yield f"overlaying {member}->0", _by_majority(voters, {**acked, member: 0})
+
+
+def _by_majority(voters: set[int], acked: Mapping[int, int]) -> int:
+    return majority_committed([acked.get(voter, 0) for voter in voters])
+
+
+def _by_both(incoming: set[int], outgoing: set[int], acked: Mapping[int, int]) -> int:
+    return joint_committed([acked.get(voter, 0) for voter in incoming], [acked.get(voter, 0) for voter in outgoing])
 
 
 def _by_counting(voters: set[int], acked: Mapping[int, int]) -> int:
