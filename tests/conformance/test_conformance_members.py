@@ -43,7 +43,7 @@ ITSELF = "http://127.0.0.1:1"
 
 REFUSED = (
     *(
-        case(f"{rpc} of {what}", members(rpc, **fields))
+        case(f"{rpc} of {what}", SETTLE, members(rpc, **fields))
         for rpc in ("remove", "update", "promote")
         for what, fields in (
             ("nobody", {"ID": "55"}),
@@ -57,8 +57,8 @@ REFUSED = (
             ("null", {"ID": None}),
         )
     ),
-    case("update of nobody, to bad URLs", members("update", ID="55", peerURLs=["bad", ""])),
-    case("removal of the last", SELF, members("remove", ID="$SELF")),
+    case("update of nobody, to bad URLs", SETTLE, members("update", ID="55", peerURLs=["bad", ""])),
+    case("removal of the last", SELF, SETTLE, members("remove", ID="$SELF")),
     case("promotion of a voter", SELF, members("promote", ID="$SELF")),
     case("the names in snake case", members("add", peer_urls=[NOWHERE], is_learner=True)),
     case("no URL", members("add")),
