@@ -127,6 +127,7 @@ class StateMachine:
         """
         outcomes: list[Outcome] = []
         run = self._run
+        self.store.is_watched = self.watch_hub.has_synced
         for entry in batch:
             self._advance(entry.index, entry.term)
             if entry.proposal is not None:

@@ -43,19 +43,18 @@ class KeyIndex:
         """Add a revision newer than all the key has: a value, or a tombstone for a key that lives."""
         before = self._newest.get(key, NO_REVISION)
         self._newest[key] = rev
-        if before:
-            earlier = self._earlier.get(key)
-            if earlier is None:
-                self._earlier[key] = [before]
-            else:
-                earlier.append(before)
-        was_live = before and not before & TOMBSTONE
-        if not rev & TOMBSTONE:
-            if not was_live:
-                self._live.add(key)
-                if before:
-                    self._dead.remove(key)
-        elif was_live:
+        if not before:
+            self._live.add(key)
+            return
+        earlier = self._earlier.get(key)
+        if earlier is None:
+            self._earlier[key] = [before]
+        else:
+            earlier.append(before)
+        if before & TOMBSTONE:
+            self._dead.remove(key)
+            self._live.add(key)
+        elif rev & TOMBSTONE:
             self._live.remove(key)
             self._dead.add(key)
 

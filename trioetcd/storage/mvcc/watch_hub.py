@@ -60,6 +60,11 @@ class WatchHub:
         return self._store
 
     @property
+    def has_synced(self) -> bool:
+        """Whether any watcher is told of changes as they are applied."""
+        return bool(self._synced)
+
+    @property
     def has_unsynced(self) -> bool:
         """Whether any watcher is behind (its stream may have no room for it yet)."""
         return bool(self._unsynced)
