@@ -51,6 +51,7 @@ ON_PURPOSE: dict[str, str] = {
     "with it standing, nobody may add users; ours asks as ever",
     "Bearer": "the word before a token is what HTTP clients write; later releases of 3.5 take it too",
     "a token while auth is off": "3.5.1 refuses every token while none is needed; later releases do not look at it",
+    "what only reads, without any room": "etcd 3.5.1 refuses it, as if it needed some; 3.5.7 and later do not",
     "elected without its lease": "etcd tells a candidate whose key is gone that it was elected; a lock it refuses then",
     "a learner is moved": "etcd 3.5.1 makes it a voter in its list of members, which later releases of 3.5 do not",
     "enable a downgrade": "etcd 3.5.1 does it and never answers: the outcome is waited for in vain, until a timeout",

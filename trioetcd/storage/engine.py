@@ -49,6 +49,7 @@ _TABLE_BYTES: Final = 8 << 20  # fewer, larger files than the default of 2 MiB
 _DATA_SUFFIXES: Final = frozenset([".log", ".ldb", ".sst"])
 _BLOOM_BITS: Final = 10  # 1 % false positives
 MAX_OPEN_FILES: Final = 128
+BLOCK_BYTES: Final = 4096  # what file systems give to files
 _LAST: Final = b"\xff" * 16
 
 
@@ -143,12 +144,12 @@ class LevelEngine:
         return LevelView(path=self._path, snapshot=self._database.snapshot())
 
     def size_bytes(self) -> int:
-        """See `Engine`: the sizes of its files; takes about 1 microsecond a file."""
-        total = 0
+        """See `Engine`: the blocks that its files fill; takes about 1 microsecond a file."""
+        blocks = 0
         for file in self._path.iterdir():
             with suppress(FileNotFoundError):  # LevelDB removes files in its own thread.
-                total += file.stat().st_size
-        return total
+                blocks += -(-file.stat().st_size // BLOCK_BYTES)
+        return blocks * BLOCK_BYTES
 
     def compact(self, start: bytes | None = None, end: bytes | None = None, /) -> None:
         """See `Engine`. May run in a thread, beside reads and writes.
