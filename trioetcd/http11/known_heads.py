@@ -106,6 +106,8 @@ class RememberingParser:
         if request is not None:
             self._recalled = None
             return request
+        if self._is_between:
+            return None
         request = self._parser.take()
         if request is not None and self._new:
             new, self._new = self._new, b""  # it begins with this request, and with no later one

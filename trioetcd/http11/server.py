@@ -92,7 +92,9 @@ class ServerConnection:
                 self._continue_sent = False
                 self.requests_served += 1
                 return request
-            if not await self._receive():
+            if self._watcher is not None:
+                await self._unwatch(self._watcher)
+            if not await self._receive_ahead():
                 return None
         return None
 
@@ -263,9 +265,12 @@ class ServerConnection:
     async def _receive(self) -> bool:
         """Receive once and parse; False at the end of what the client sends."""
         if self._watcher is not None:
-            await self._watcher.stop()
-            self._watcher = None
+            await self._unwatch(self._watcher)
         return await self._receive_ahead()
+
+    async def _unwatch(self, watcher: _DepartureWatch) -> None:
+        await watcher.stop()
+        self._watcher = None
 
     async def _receive_ahead(self) -> bool:
         self._receiving = True
