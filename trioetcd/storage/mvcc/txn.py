@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
@@ -41,30 +41,25 @@ _SIDES: Final = {
 _VALUE: Final = int(m.CompareTarget.VALUE)
 
 
-class Chosen(NamedTuple):
-    """A transaction with its branch decided. `nested` holds those of the branch's own transactions, in order."""
-
-    succeeded: bool
-    ops: list[m.RequestOp]
-    nested: list[Chosen]
-
-
 def apply_txn(store: Versions, leases: Leases, request: m.TxnRequest) -> m.TxnResponse:
     """Run a transaction and commit it. Raises what refuses it; then nothing has changed."""
-    chosen = _choose(store, request)
-    ops = _flattened(chosen)
+    decided: list[bool] = []
+    ops: list[m.RequestOp] = []
+    _choose(store, request, decided, ops)
     _check_puts(store, leases, ops)
     _check_ranges(store, ops)
-    response = _run(store, chosen)
+    response = _run(store, request, iter(decided))
     response.header = m.ResponseHeader(0, 0, store.commit())
     return response
 
 
 def read_txn(store: Versions, request: m.TxnRequest) -> m.TxnResponse:
     """Answer a transaction that `is_read_only` without going through the log; its header has the revision."""
-    chosen = _choose(store, request)
-    _check_ranges(store, _flattened(chosen))
-    response = _run(store, chosen)
+    decided: list[bool] = []
+    ops: list[m.RequestOp] = []
+    _choose(store, request, decided, ops)
+    _check_ranges(store, ops)
+    response = _run(store, request, iter(decided))
     response.header = m.ResponseHeader(0, 0, store.revision)
     return response
 
@@ -87,11 +82,18 @@ def is_serializable(request: m.TxnRequest) -> bool:
 # -- guards
 
 
-def _choose(store: Versions, request: m.TxnRequest) -> Chosen:
+def _choose(store: Versions, request: m.TxnRequest, decided: list[bool], ops: list[m.RequestOp]) -> None:
+    """Decide whether the guards hold, and gather the operations of the branch.
+
+    Transactions within it are decided in their places, and their operations stand among the others.
+    """
     succeeded = _all_hold(store, request.compare)
-    ops = request.success if succeeded else request.failure
-    nested = [_choose(store, op.request_txn) for op in ops if op.request_txn is not None]
-    return Chosen(succeeded, ops, nested)
+    decided.append(succeeded)
+    for op in request.success if succeeded else request.failure:
+        if op.request_txn is None:
+            ops.append(op)
+        else:
+            _choose(store, op.request_txn, decided, ops)
 
 
 def _all_hold(store: Versions, guards: list[m.Compare]) -> bool:
@@ -134,20 +136,6 @@ def _compare(guard: m.Compare, kv: m.KeyValue) -> bool:
 # -- checks
 
 
-def _flattened(chosen: Chosen) -> list[m.RequestOp]:
-    """The operations of the chosen branches, nested ones in their places."""
-    if not chosen.nested:
-        return chosen.ops
-    nested = iter(chosen.nested)
-    ops: list[m.RequestOp] = []
-    for op in chosen.ops:
-        if op.request_txn is None:
-            ops.append(op)
-        else:
-            ops += _flattened(next(nested))
-    return ops
-
-
 def _check_puts(store: Versions, leases: Leases, ops: list[m.RequestOp]) -> None:
     """Refuse puts that keep what is not there, or that name a lease that is not there.
 
@@ -180,13 +168,16 @@ def _check_ranges(store: Versions, ops: list[m.RequestOp]) -> None:
 # -- operations
 
 
-def _run(store: Versions, chosen: Chosen) -> m.TxnResponse:
-    nested = iter(chosen.nested)
-    responses = [_run_op(store, op, nested) for op in chosen.ops]
-    return m.TxnResponse(None, chosen.succeeded, responses)
+def _run(store: Versions, request: m.TxnRequest, decided: Iterator[bool]) -> m.TxnResponse:
+    """Run the branch that `_choose` has decided on, and those within it in the same order."""
+    succeeded = next(decided)
+    responses: list[m.ResponseOp] = []
+    for op in request.success if succeeded else request.failure:
+        responses.append(_run_op(store, op, decided))  # noqa: PERF401 # a comprehension is a call in 3.11
+    return m.TxnResponse(None, succeeded, responses)
 
 
-def _run_op(store: Versions, op: m.RequestOp, nested: Iterator[Chosen]) -> m.ResponseOp:
+def _run_op(store: Versions, op: m.RequestOp, decided: Iterator[bool]) -> m.ResponseOp:
     """One operation. What it answers carries the revision that the store was read or written at, and nothing else."""
     if op.request_range is not None:
         found = answer_range(store, op.request_range)
@@ -200,7 +191,8 @@ def _run_op(store: Versions, op: m.RequestOp, nested: Iterator[Chosen]) -> m.Res
         deleted = run_delete_range(store, op.request_delete_range)
         deleted.header = m.ResponseHeader(0, 0, store.read_revision)
         return m.ResponseOp(None, None, deleted)
-    inner = _run(store, next(nested))
+    assert op.request_txn is not None, "checks refuse an operation that is none"
+    inner = _run(store, op.request_txn, decided)
     inner.header = m.ResponseHeader()
     return m.ResponseOp(None, None, None, inner)
 
