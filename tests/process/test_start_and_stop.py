@@ -178,7 +178,7 @@ def tree(directory: Path) -> dict[str, int]:
 
 def test_a_directory_that_cannot_be_made(server: Server) -> None:
     server.data_dir.write_text("a file is in the way")
-    assert_refused(server, str(server.data_dir))
+    assert_refused(server, f"{server.data_dir} cannot be used", "File exists", "give a --data-dir")
 
 
 def test_contradictory_flags(server: Server) -> None:

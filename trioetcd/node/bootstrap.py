@@ -81,7 +81,12 @@ def recover(config: MemberConfig, environment: Environment, joining: Joining | N
     with ExitStack() as stack:
         try:
             recovered = _recover(config, environment, joining, stack)
-        except (DirectoryInUse, DiskFailure, EngineDamage, OSError, WalDamage) as error:
+        except OSError as error:
+            raise StartRefused(
+                f"{error.filename or config.data_dir} cannot be used for the data: {error.strerror or error}; "
+                "give a --data-dir that this user can make and write to"
+            ) from error
+        except (DirectoryInUse, DiskFailure, EngineDamage, WalDamage) as error:
             raise StartRefused(str(error)) from error
         yield recovered
 
