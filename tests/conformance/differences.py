@@ -53,6 +53,8 @@ ON_PURPOSE: dict[str, str] = {
     "a token while auth is off": "3.5.1 refuses every token while none is needed; later releases do not look at it",
     "what only reads, without any room": "etcd 3.5.1 refuses it, as if it needed some; 3.5.7 and later do not",
     "elected without its lease": "etcd tells a candidate whose key is gone that it was elected; a lock it refuses then",
+    "locked by another's key": "etcd looks whether there is a key, not whether it is the one that waited: another "
+    "call with the same lease may have made it, and others may be between the two",
     "a learner is moved": "etcd 3.5.1 makes it a voter in its list of members, which later releases of 3.5 do not",
     "enable a downgrade": "etcd 3.5.1 does it and never answers: the outcome is waited for in vain, until a timeout",
     "cancel a downgrade": "as above",

@@ -104,6 +104,7 @@ LOCKS_THAT_WAIT = (
     case("a compaction meanwhile", lock("w9", 1), *waiting("b", lock("w9", 2), "w9/2"), put("foo"), compact("$REV"), unlock("w9/1"), Answered("b")),
     case("a lease of its own", lock("wa", 1), Ask("b", lock("wa")), Until(get("wa/", "wa0"), '"count":"2"'), silent("b"), unlock("wa/1"), Answered("b", hide=("key",))),
     case("a name within a name", lock("wc/x/", 1), *waiting("b", lock("wc", 2), "wc/2"), unlock("wc/x//1"), Answered("b")),
+    case("locked by another's key", lock("wd", 1), *waiting("b", lock("wd", 2), "wd/2"), delete("wd/2"), *waiting("c", lock("wd", 2), "wd/2"), unlock("wd/1"), Answered("b")),
     case("all keys are deleted at once", lock("wb", 1), *waiting("b", lock("wb", 2), "wb/2"), *waiting("c", lock("wb", 3), "wb/3"), delete("wb/", "wb0"), Answered("b"), Answered("c")),
 )  # fmt: skip
 
