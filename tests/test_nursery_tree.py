@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import orjson
 import pytest
@@ -12,6 +13,8 @@ from trio.testing import MockClock
 
 from trioetcd.api import messages as m
 from trioetcd.client import EtcdError
+from trioetcd.config import Url
+from trioetcd.frontend.listener import ClientListener
 from trioetcd.http11 import ClientConnection
 from trioetcd.node.service.context import ANYONE
 from trioetcd.nursery_server import GRACE_SECONDS
@@ -173,6 +176,22 @@ async def test_the_live_tree_names_every_task(autojump_clock: MockClock) -> None
             assert f"peer {peer.id:x}" in text
         lines = orjson.loads(await debug_tasks(cluster, member, "?format=json"))
         assert {"depth", "name", "waits_at"} <= lines[0].keys()
+
+
+async def test_every_client_listener_has_the_engine_of_the_flag(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines: list[str] = []
+
+    class Noted(ClientListener):
+        def __init__(self, **given: Any) -> None:
+            engines.append(given["engine"])
+            super().__init__(**given)
+
+    monkeypatch.setattr("trioetcd.nursery_server.ClientListener", Noted)
+    metrics = (Url("http", "10.0.0.1", 2381),)
+    async with MemoryCluster(1, http_engine="h11", listen_metrics_urls=metrics):
+        assert engines == ["h11", "h11"]
 
 
 async def test_an_address_that_is_taken_is_an_error_and_leaves_nothing_open(autojump_clock: MockClock) -> None:

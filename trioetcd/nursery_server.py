@@ -19,17 +19,17 @@ from typing import Final
 
 import trio
 
-from trioetcd.config import MemberConfig, StartRefused, join_urls
+from trioetcd.config import MemberConfig, join_urls
 from trioetcd.config.version import MIN_CLUSTER_VERSION, SERVER_VERSION
 from trioetcd.frontend.heads import Cors
 from trioetcd.frontend.hosts import guard_hosts
 from trioetcd.frontend.listener import ClientListener
 from trioetcd.frontend.routes import build_metrics_routes, build_routes
+from trioetcd.http11 import Engine
 from trioetcd.metrics import Durations, Metrics
-from trioetcd.node.bootstrap import Recovered, has_log, initial_members, own_member, recover
+from trioetcd.node.bootstrap import Recovered, recover
 from trioetcd.node.environment import Environment
 from trioetcd.node.handover import hand_over_leadership
-from trioetcd.node.joining import ClusterMismatch, Joining, match_cluster, peer_urls_to_ask
 from trioetcd.node.maintenance.corruption import CorruptionCheck, refuse_corrupt_start
 from trioetcd.node.measures import MemberMeasures
 from trioetcd.node.member_view import MemberView
@@ -44,13 +44,13 @@ from trioetcd.node.upkeep.publish import publish
 from trioetcd.node.upkeep.purge import Purge
 from trioetcd.node.upkeep.versions import VersionMonitor
 from trioetcd.node.upkeep.watches import ProgressNotifier, WatchResync
+from trioetcd.peer.bootstrapping import ask_for_members, look_at_cluster
 from trioetcd.peer.hashes import HashFetcher
 from trioetcd.peer.headers import PeerIdentity
 from trioetcd.peer.leases import LeaseForwarder
 from trioetcd.peer.listener import PeerListener
 from trioetcd.peer.measures import peer_metrics
 from trioetcd.peer.promotion import PromotionForwarder
-from trioetcd.peer.remote import BOOTSTRAP_SECONDS, JOIN_SECONDS, fetch_cluster
 from trioetcd.peer.transport import Transport
 
 GRACE_SECONDS: Final = 5.0
@@ -76,10 +76,10 @@ async def run_member(
     Raises `StartRefused` and `OSError` for a start that an operator must put right, and whatever a task raises.
     Cancelling it ends everything at once, without a handover; the files are closed all the same.
     """
-    joining = await _look_at_cluster(config, environment)
+    joining = await look_at_cluster(config, environment)
     with recover(config, environment, joining) as recovered:
         if recovered.knows_nobody:
-            recovered = await _ask_for_members(config, environment, recovered)
+            recovered = await ask_for_members(config, environment, recovered)
         if config.initial_corrupt_check:
             await refuse_corrupt_start(
                 machine=recovered.machine,
@@ -88,63 +88,6 @@ async def run_member(
                 log=environment.log,
             )
         await _Tree(config, environment, recovered).run(stop, task_status)
-
-
-async def _look_at_cluster(config: MemberConfig, environment: Environment) -> Joining | None:
-    """Before a first start: the cluster to join, if one is there to be joined. Raises `StartRefused`."""
-    if has_log(config, environment):
-        return None
-    if config.initial_cluster_state == "new":
-        await _refuse_second_bootstrap(config, environment)
-        return None
-    return await _find_cluster(config, environment)
-
-
-async def _find_cluster(config: MemberConfig, environment: Environment) -> Joining:
-    """The cluster to join, from the first of its members whose answer fits.
-
-    One that is behind does not stand in the way: it may hear of this member only when that has started.
-    """
-    urls = peer_urls_to_ask(config)
-    refusal = StartRefused(
-        "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs "
-        f"({', '.join(urls) or 'none but its own'}); see that --initial-cluster names a member that runs"
-    )
-    for url in urls:
-        cluster = await fetch_cluster(environment.dialer, [url], each_seconds=JOIN_SECONDS)
-        if cluster is None:
-            continue
-        if cluster.version is None:
-            raise StartRefused(f"{url} is a member of an etcd cluster, which trioetcd cannot join: start a new one")
-        try:
-            return match_cluster(config, cluster_id=cluster.cluster_id, members=cluster.members)
-        except ClusterMismatch as mismatch:
-            refusal = mismatch
-    raise refusal
-
-
-async def _ask_for_members(config: MemberConfig, environment: Environment, recovered: Recovered) -> Recovered:
-    """Find whom to talk to; if nobody tells, the member waits until it is called.
-
-    It could wait for ever, if it was removed meanwhile: nobody calls it then, but whoever it calls says so.
-    """
-    cluster = await fetch_cluster(environment.dialer, peer_urls_to_ask(config), each_seconds=BOOTSTRAP_SECONDS)
-    if cluster is None or cluster.cluster_id != recovered.cluster_id:
-        return recovered
-    return recovered.told_members(cluster.members)
-
-
-async def _refuse_second_bootstrap(config: MemberConfig, environment: Environment) -> None:
-    """A member without a log that its cluster has seen running has lost its data, and must not vote as if new."""
-    members = initial_members(config)
-    own = own_member(config, members)
-    urls = [url for member in members if member.id != own.id for url in member.peer_urls]
-    cluster = await fetch_cluster(environment.dialer, urls, each_seconds=BOOTSTRAP_SECONDS)
-    if cluster is not None and any(one.id == own.id and one.client_urls for one in cluster.members):
-        raise StartRefused(
-            f"member {own.id:x} ({config.name}) has already been bootstrapped, but there is no write-ahead log in "
-            f"{config.wal_directory}: restore its data directory, or remove the member and add it anew"
-        )
 
 
 class _Tree:
@@ -349,7 +292,7 @@ class _Tree:
             listeners=listeners,
             routes=guard_hosts(routes, config.host_whitelist),
             log=self._log,
-            engine="h11" if config.http_engine == "h11" else "httptools",
+            engine=self._http_engine,
             connections_max=client_connections_max(descriptor_limit()),
         )
         async with trio.open_nursery() as clients:
@@ -366,10 +309,15 @@ class _Tree:
             listeners=await self._environment.network.listen(urls),
             routes=build_metrics_routes(member=self._view),
             log=self._log,
+            engine=self._http_engine,
             connections_max=METRICS_CONNECTIONS_MAX,
         )
         await nursery.start(listener.run)
         self._log.info("serving metrics", urls=join_urls(urls))
+
+    @property
+    def _http_engine(self) -> Engine:
+        return "h11" if self._config.http_engine == "h11" else "httptools"
 
     async def _wait_for_end(self, stop: trio.Event) -> None:
         async with trio.open_nursery() as either:

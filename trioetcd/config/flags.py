@@ -100,7 +100,7 @@ OPERATION: Final = (
     Flag(
         "http-engine",
         "auto",
-        "What parses clients' HTTP. auto is httptools where it is installed.",
+        "What parses clients' HTTP. auto is httptools.",
         choices=("auto", "httptools", "h11"),
     ),
     Flag(

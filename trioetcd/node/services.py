@@ -35,7 +35,7 @@ _FRAGMENT_OVERHEAD_BYTES: Final = 512 * 1024  # etcd splits watch responses at t
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """One attribute a service of the API. What is None, or lacks a method, is refused by its name."""
+    """One attribute a service of the API."""
 
     kv: KvService
     watch: WatchService
