@@ -51,6 +51,8 @@ ON_PURPOSE: dict[str, str] = {
     "with it standing, nobody may add users; ours asks as ever",
     "Bearer": "the word before a token is what HTTP clients write; later releases of 3.5 take it too",
     "a token while auth is off": "3.5.1 refuses every token while none is needed; later releases do not look at it",
+    "both alarms, one is taken back": "etcd 3.5 then does everything again, also in a corrupt cluster, until it is "
+    "started anew; 3.6 goes on with the other one, and refuses by both while both stand",
     "what only reads, without any room": "etcd 3.5.1 refuses it, as if it needed some; 3.5.7 and later do not",
     "elected without its lease": "etcd tells a candidate whose key is gone that it was elected; a lock it refuses then",
     "locked by another's key": "etcd looks whether there is a key, not whether it is the one that waited: another "

@@ -139,6 +139,9 @@ ALARMS = (
         alarm("DEACTIVATE", "CORRUPT", 77),
         put("ns"),
     ),
+    case("both alarms", alarm("ACTIVATE", "NOSPACE", 4), alarm("ACTIVATE", "CORRUPT", 77), put("ns"), delete("ns"), STATUS, alarm(), health("?exclude=CORRUPT"), health("?exclude=NOSPACE")),
+    case("both alarms, one is taken back", alarm("DEACTIVATE", "CORRUPT", 77), put("", "v"), Call("/v3/lease/grant", {"TTL": 10, "ID": 99})),
+    case("both alarms, the other is taken back", alarm("DEACTIVATE", "NOSPACE", 4), alarm(), put("ns")),
 )  # fmt: skip
 
 LEADERSHIP = (
