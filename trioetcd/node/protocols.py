@@ -1,8 +1,8 @@
-"""What the node asks of the parts it does not build: the peers, and the streams of a snapshot."""
+"""What the node asks of the part it does not build: the other members, and the way to them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 import trio
@@ -91,32 +91,3 @@ class HashSource(Protocol):
     async def fetch(self, urls: Sequence[str], revision: int) -> PeerHash | None:
         """The hash of the member behind these peer URLs; None when it does not tell."""
         ...
-
-
-class SnapshotSource(Protocol):
-    """A state on its way out: `message` names what it stands for, `chunks` are its bytes."""
-
-    @property
-    def message(self) -> Message:
-        """The SNAP message, with the position of the state that is really sent."""
-        ...
-
-    def chunks(self) -> Iterator[bytes]:
-        """The state, in slices that are short work each."""
-        ...
-
-    def close(self) -> None:
-        """Let the view of the engine go."""
-
-
-class SnapshotSink(Protocol):
-    """A state on its way in, written aside until it is whole."""
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
-
-    def finish(self) -> None:
-        """Verify the whole and keep it; raises if anything is missing or damaged."""
-
-    def abort(self) -> None:
-        """Drop what came so far."""

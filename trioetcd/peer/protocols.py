@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import trio
 
 from trioetcd.api import messages as m
-from trioetcd.node.protocols import SnapshotSink, SnapshotSource
 from trioetcd.raft.types import Message
+from trioetcd.storage.engine_folder import Receiver
 from trioetcd.storage.members import Member
 
 
+class SnapshotSource(Protocol):
+    """A state on its way out: `message` names what it stands for, `chunks` are its bytes."""
+
+    @property
+    def message(self) -> Message:
+        """The SNAP message, with the position of the state that is really sent."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """The state, in slices that are short work each."""
+        ...
+
+    def close(self) -> None:
+        """Let the view of the engine go."""
+
+
 class RaftHandler(Protocol):
-    """The member that messages are for. All but `hash_kv` is synchronous, and so decides without waiting."""
+    """The member that messages are for, and that answers what other members ask.
+
+    Whatever moves the core is synchronous, and so decides without waiting.
+    """
 
     def process(self, messages: Sequence[Message]) -> None:
         """Step the core with messages that passed the checks, in their order."""
@@ -40,7 +59,7 @@ class RaftHandler(Protocol):
         """The state to send for a SNAP message."""
         ...
 
-    def receive_snapshot(self, message: Message) -> SnapshotSink:
+    def receive_snapshot(self, message: Message) -> Receiver:
         """A place for the state that follows a SNAP message. May raise what `SNAPSHOT_ERRORS` names."""
         ...
 

@@ -18,16 +18,16 @@ import trio
 
 from trioetcd.http11 import ClientExchange, Response, ServerConnection
 from trioetcd.log import Logger
-from trioetcd.node.protocols import SnapshotSink, SnapshotSource
 from trioetcd.peer.checks import Refusal
 from trioetcd.peer.errors import PeerFailure, describe
 from trioetcd.peer.framing import FRAME_BYTES_MAX, DamagedFrame, decode_frame, encode_frame
 from trioetcd.peer.inbox import Inbox
 from trioetcd.peer.link import Link
 from trioetcd.peer.mailbox import Mailbox
-from trioetcd.peer.protocols import RaftHandler
+from trioetcd.peer.protocols import RaftHandler, SnapshotSource
 from trioetcd.raft.types import Message, MessageType
 from trioetcd.storage.engine import EngineClosed, EngineDamage
+from trioetcd.storage.engine_folder import Receiver
 from trioetcd.storage.engine_transfer import TransferDamage
 
 ANSWER_SECONDS: Final = 60.0
@@ -159,7 +159,7 @@ class SnapshotReceiver:
     async def receive(self, connection: ServerConnection, *, sender: int) -> Refusal | None:
         """Read the body of the present request; None once the state is kept and its message stepped.
 
-        Whatever goes wrong, a cancellation included, the sink is aborted. Raises what the network does.
+        Whatever goes wrong, a cancellation included, the receiver is aborted. Raises what the network does.
         """
         if not self._slots.take():
             return Refusal(503, "too many snapshots at once", f"{SNAPSHOTS_MAX} are being received")
@@ -181,24 +181,24 @@ class SnapshotReceiver:
             return Refusal(412, _WRONG_MEMBER, reason)
         index = _index_of(message)
         self._log.info("receiving a snapshot", peer_id=f"{sender:x}", snapshot_index=index)
-        sink = self._handler.receive_snapshot(message)
-        size = await self._fill(sink, body)
+        receiver = self._handler.receive_snapshot(message)
+        size = await self._fill(receiver, body)
         self._log.info("received a snapshot", peer_id=f"{sender:x}", snapshot_index=index, bytes=size)
         self._inbox.deliver_snapshot(message)
         return None
 
-    async def _fill(self, sink: SnapshotSink, body: _Body) -> int:
+    async def _fill(self, receiver: Receiver, body: _Body) -> int:
         whole = False
         size = 0
         try:
             while data := await body.chunk():
-                sink.feed(data)
+                receiver.feed(data)
                 size += len(data)
-            sink.finish()
+            receiver.finish()
             whole = True
         finally:
             if not whole:
-                sink.abort()
+                receiver.abort()
         return size
 
 
