@@ -102,7 +102,6 @@ def _source(cls: type, namespace: dict[str, Any]) -> Iterator[str]:
     yield "    message = new(cls)"
     yield "    get = members.get"
     yield "    seen = 0"
-    oneofs_met = 0
     for place, spec in enumerate(specs):
         yield f"    v = get({spec.name!r})"
         yield "    if v is None:"
@@ -111,9 +110,9 @@ def _source(cls: type, namespace: dict[str, Any]) -> Iterator[str]:
         yield "        seen += 1"
         yield from (f"        {line}" for line in _field(spec, namespace, recursive=recursive))
         yield f"        message.{spec.name} = v"
-        oneofs_met += spec.oneof is not None
         # Most requests set the first fields of many, or one of a oneof: the rest is not looked for.
-        yield f"        if {'seen' if oneofs_met < 2 else '1'} == len(members):"
+        alone = "".join(f" and message.{one.name} is None" for one in specs[:place] if one.oneof is not None)
+        yield f"        if seen == len(members){alone}:"
         yield from (f"            message.{later.name} = {_unset(later)}" for later in specs[place + 1 :])
         yield "            return message"
     yield "    if seen != len(members):"
