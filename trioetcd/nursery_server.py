@@ -153,7 +153,7 @@ class _Tree:
             descriptors=self._descriptors,
         )
         metrics = Metrics(source=measures, durations=durations)
-        return MemberView(parts=self._parts, services=self._services, metrics=metrics)
+        return MemberView(parts=self._parts, services=self._services, metrics=metrics, measures=measures)
 
     async def run(self, stop: trio.Event, task_status: trio.TaskStatus[MemberView]) -> None:
         """Start level by level, each when the one around it is up; end them in the opposite order."""

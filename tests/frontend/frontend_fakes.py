@@ -145,6 +145,7 @@ class FakeMember:
     learner: bool = False
     read_error: ApiError | None = None
     rpcs: RpcCounters = field(default_factory=RpcCounters)
+    told_healthy: list[bool] = field(default_factory=list)
 
     def version(self) -> VersionInfo:
         return VersionInfo("3.5.33", "3.5.0")
@@ -161,6 +162,9 @@ class FakeMember:
     async def probe_read(self, *, serializable: bool) -> None:
         if self.read_error is not None and not serializable:
             raise self.read_error
+
+    def count_health(self, *, ok: bool) -> None:
+        self.told_healthy.append(ok)
 
     def rpc_calls(self, rpc: Rpc) -> RpcCalls:
         return self.rpcs.of(rpc)

@@ -111,6 +111,8 @@ async def test_health(serve, member: FakeMember, query: str, body: bytes) -> Non
     async with serve() as server:
         response = await server.client().request("GET", "/health" + query)
     assert (response.status, response.body) == (200 if b"true" in body else 503, body)
+    assert member.told_healthy.pop() is (b"true" in body)
+    assert not member.told_healthy
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ class HealthPage:
         options = parse_qs(query, keep_blank_values=True)
         serializable = options.get("serializable", [""])[0] == "true"
         reason = await self._reason(excluded=options.get("exclude", []), serializable=serializable)
+        self._member.count_health(ok=not reason)
         text = json.dumps({"health": "false" if reason else "true", "reason": reason}, separators=(",", ":"))
         return Answer(not reason, text.encode() if not reason else text.encode() + b"\n")
 

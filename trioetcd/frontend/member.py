@@ -66,6 +66,10 @@ class FrontendMember(Protocol):
         """Read one key as a client would, permissions apart; raises ApiError when that fails."""
         ...
 
+    def count_health(self, *, ok: bool) -> None:
+        """Count one answer of `/health`."""
+        ...
+
     def rpc_calls(self, rpc: Rpc) -> RpcCalls:
         """Where the calls of an RPC are counted."""
         ...

@@ -1,4 +1,4 @@
-"""What metrics read of the member. Implements `trioetcd.metrics.MetricsSource`."""
+"""What metrics read of the member, and what is counted for them alone. Implements `trioetcd.metrics.MetricsSource`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ class MemberMeasures:
         self._parts = parts
         self._peers = peers
         self._descriptors = descriptors
+        self._health_successes = self._health_failures = 0
+
+    def count_health(self, *, ok: bool) -> None:
+        """Somebody asked how healthy the member is, and was told."""
+        self._health_successes += ok
+        self._health_failures += not ok
 
     def server_metrics(self) -> ServerMetrics:
         """The member's own."""
@@ -43,6 +49,8 @@ class MemberMeasures:
             proposals_failed=proposals.failed,
             read_indexes_failed=parts.reads.status().failed,
             learners_promoted=parts.promotion.succeeded,
+            health_successes=self._health_successes,
+            health_failures=self._health_failures,
             quota_bytes=parts.quota.limit_bytes or 0,
         )
 
@@ -51,11 +59,15 @@ class MemberMeasures:
         store = self._parts.machine.store
         size_bytes = self._parts.machine.size_bytes()
         leases = self._parts.lessor.status()
+        watches = self._parts.machine.watch_hub.status()
         return StoreMetrics(
             current_revision=store.revision,
             compact_revision=store.compact_revision,
             keys=store.index.live_count,
             auth_revision=self._parts.machine.auth.revision,
+            watch_streams=watches.streams,
+            watchers=watches.watchers,
+            slow_watchers=watches.unsynced,
             leases_granted=leases.granted,
             leases_renewed=leases.renewed,
             leases_revoked=leases.revoked,

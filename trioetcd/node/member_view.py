@@ -10,6 +10,7 @@ from trioetcd.api.services import Rpc
 from trioetcd.config.version import SERVER_VERSION, VersionInfo
 from trioetcd.metrics import Metrics, RpcCalls
 from trioetcd.node import task_tree
+from trioetcd.node.measures import MemberMeasures
 from trioetcd.node.parts import Parts
 from trioetcd.node.services import Services
 from trioetcd.node.upkeep.file_descriptors import descriptor_limit
@@ -22,13 +23,14 @@ class MemberView:
     `parts` is the running member itself, for tests and tools that look into it.
     """
 
-    def __init__(self, *, parts: Parts, services: Services, metrics: Metrics) -> None:
+    def __init__(self, *, parts: Parts, services: Services, metrics: Metrics, measures: MemberMeasures) -> None:
         self.parts = parts
+        self._measures = measures
         self._metrics = metrics
         self.services = services
 
     def version(self) -> VersionInfo:
-        """VersionInfo of this program and of the cluster."""
+        """Versions of this program and of the cluster."""
         agreed = self.parts.machine.members.cluster_version
         return VersionInfo(etcdserver=SERVER_VERSION, etcdcluster=agreed or "not_decided")
 
@@ -47,6 +49,10 @@ class MemberView:
     async def probe_read(self, *, serializable: bool) -> None:
         """Read one key as a client would, permissions apart; raises `ApiError` when that fails."""
         await self.services.kv.probe(serializable=serializable)
+
+    def count_health(self, *, ok: bool) -> None:
+        """Count one answer of `/health`."""
+        self._measures.count_health(ok=ok)
 
     def metrics_text(self) -> bytes:
         """All metrics in Prometheus' text format."""
