@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
 from trioetcd.http11 import LeanSocketStream, Readiness
@@ -162,6 +163,31 @@ async def test_many_sockets_at_once(readiness: Readiness) -> None:
 # -- answers that leave together
 
 
+@pytest.fixture
+def gathering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if many connections were served."""
+    monkeypatch.setattr(Readiness, "is_gathering", True)
+
+
+async def test_answers_gather_while_three_connections_are_served(
+    readiness: Readiness, autojump_clock: trio.testing.MockClock
+) -> None:
+    connections = pairs(readiness, 3)
+    assert readiness.is_gathering
+    with trio.move_on_after(1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connections[0][0].receive_some)
+            await wait_all_tasks_blocked()
+            assert not readiness.is_gathering, "one waits for its client"
+            connections[0][1].sendall(b"request")
+            await trio.sleep(0.5)
+            assert readiness.is_gathering
+    for stream, theirs in connections:
+        await stream.aclose()
+        theirs.close()
+    assert not readiness.is_gathering
+
+
 def pairs(readiness: Readiness, count: int) -> list[tuple[LeanSocketStream, socket.socket]]:
     found = []
     for _ in range(count):
@@ -172,8 +198,8 @@ def pairs(readiness: Readiness, count: int) -> list[tuple[LeanSocketStream, sock
     return found
 
 
+@pytest.mark.usefixtures("gathering")
 async def test_gathered_answers_leave_in_the_next_turn(readiness: Readiness) -> None:
-    readiness.outbox.is_gathering = True
     connections = pairs(readiness, 3)
     for number, (stream, theirs) in enumerate(connections):
         answer = b"answer %d" % number
@@ -188,8 +214,8 @@ async def test_gathered_answers_leave_in_the_next_turn(readiness: Readiness) -> 
         theirs.close()
 
 
+@pytest.mark.usefixtures("gathering")
 async def test_answers_of_one_connection_stay_in_order(readiness: Readiness) -> None:
-    readiness.outbox.is_gathering = True
     ((stream, theirs),) = pairs(readiness, 1)
     for piece in (b"one ", b"two ", b"three"):
         assert stream.send_soon(piece) == len(piece)
@@ -199,8 +225,8 @@ async def test_answers_of_one_connection_stay_in_order(readiness: Readiness) -> 
     theirs.close()
 
 
+@pytest.mark.usefixtures("gathering")
 async def test_closing_sends_what_is_gathered(readiness: Readiness) -> None:
-    readiness.outbox.is_gathering = True
     ((stream, theirs),) = pairs(readiness, 1)
     stream.send_soon(b"last words")
     await stream.aclose()
@@ -209,8 +235,8 @@ async def test_closing_sends_what_is_gathered(readiness: Readiness) -> None:
     theirs.close()
 
 
+@pytest.mark.usefixtures("gathering")
 async def test_a_client_that_reads_slowly_gets_the_rest(readiness: Readiness) -> None:
-    readiness.outbox.is_gathering = True
     ((stream, theirs),) = pairs(readiness, 1)
     filler = 0
     while (sent := stream.send_nowait(b"f" * 4096)) == 4096:
@@ -233,8 +259,8 @@ async def test_a_client_that_reads_slowly_gets_the_rest(readiness: Readiness) ->
     theirs.close()
 
 
+@pytest.mark.usefixtures("gathering")
 async def test_a_client_that_left_hurts_nobody(readiness: Readiness) -> None:
-    readiness.outbox.is_gathering = True
     (gone, theirs), (stream, other) = pairs(readiness, 2)
     theirs.close()
     gone.send_soon(b"to nobody")
@@ -247,8 +273,8 @@ async def test_a_client_that_left_hurts_nobody(readiness: Readiness) -> None:
     other.close()
 
 
+@pytest.mark.usefixtures("gathering")
 async def test_closing_a_full_connection_can_be_given_up(readiness: Readiness) -> None:
-    readiness.outbox.is_gathering = True
     ((stream, theirs),) = pairs(readiness, 1)
     while stream.send_nowait(b"f" * 4096):
         pass
@@ -275,9 +301,9 @@ async def test_a_read_that_is_cancelled_before_it_waited_loses_nothing(
         assert await stream.receive_some() == b"a request"
 
 
+@pytest.mark.usefixtures("gathering")
 async def test_what_is_gathered_leaves_before_the_end(readiness: Readiness) -> None:
     """An answer to a body that nobody wants is followed by the end at once."""
-    readiness.outbox.is_gathering = True
     ((stream, theirs),) = pairs(readiness, 1)
     stream.send_soon(b"last words")
     await stream.send_eof()
@@ -294,9 +320,9 @@ def read_exactly(peer: socket.socket, size: int) -> None:
         size -= len(received)
 
 
+@pytest.mark.usefixtures("gathering")
 async def test_only_one_task_waits_for_a_full_socket(readiness: Readiness) -> None:
     """The rest of an answer waits; the client reads, and the next answer fills the socket in the same turn."""
-    readiness.outbox.is_gathering = True
     ((stream, theirs),) = pairs(readiness, 1)
     filler = 0
     while sent := stream.send_nowait(b"f" * 4096):

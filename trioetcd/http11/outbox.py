@@ -30,12 +30,11 @@ class Gathered(Protocol):
 
 
 class Outbox:
-    """The streams that have something to be sent, while `is_gathering`; they are flushed by `run`."""
+    """The streams that have something to be sent; they are flushed by `run`."""
 
     def __init__(self) -> None:
         self._streams: list[Gathered] = []
         self._sender: trio.lowlevel.Task | None = None  # while it waits
-        self.is_gathering = False
 
     def add(self, stream: Gathered) -> None:
         """Flush this stream in the next turn."""

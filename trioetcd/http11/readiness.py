@@ -24,7 +24,7 @@ from trioetcd.http11.outbox import Outbox
 
 _EVENTS_MAX: Final = 256
 _GATHER_FROM: Final = 3
-"""So many sockets at once make it worth while to let their answers leave together."""
+"""So many connections that are served at once make it worth while to let their answers leave together."""
 
 
 class Readiness:
@@ -33,6 +33,7 @@ class Readiness:
     def __init__(self) -> None:
         self.outbox: Final = Outbox()
         self._epoll = select.epoll()
+        self._watched = 0
         self._waiting: dict[int, trio.lowlevel.Task] = {}
         self._ready: set[int] = set()
         self._ended: set[int] = set()
@@ -45,16 +46,23 @@ class Readiness:
     def add(self, fd: int) -> None:
         """Begin to watch a socket; until `remove`, which must come before it is closed."""
         self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+        self._watched += 1
 
     def remove(self, fd: int) -> None:
         """Watch it no more; who waits for it is woken with ClosedResourceError."""
         self._epoll.unregister(fd)
+        self._watched -= 1
         self._ready.discard(fd)
         self._ended.discard(fd)
         task = self._waiting.pop(fd, None)
         if task is not None:
             closed = trio.ClosedResourceError("this connection was closed by this program")
             trio.lowlevel.reschedule(task, outcome.Error(closed))
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether answers should leave together: several connections do not wait to be read, so they are served."""
+        return self._watched - len(self._waiting) >= _GATHER_FROM
 
     def more_may_be_there(self, fd: int) -> None:
         """A read filled its buffer: the next wait must not wait for an edge."""
@@ -88,7 +96,6 @@ class Readiness:
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             ready = self._epoll.poll(0, _EVENTS_MAX)
-            self.outbox.is_gathering = len(ready) >= _GATHER_FROM
             for fd, events in ready:
                 if events & ends:
                     self._ended.add(fd)

@@ -33,7 +33,6 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         self._fd = sock.fileno()
         self._receive = sock.recv
         self._readiness = readiness
-        self._outbox = None if readiness is None else readiness.outbox
         self._gathered = b""  # handed over by `send_soon`, and not yet to the socket
         self._finishing = trio.Lock()
         self._closed = False
@@ -103,12 +102,12 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
 
     def send_soon(self, data: bytes) -> int:
         """As `send_nowait`, but while many answers are made they leave together, in the next turn."""
-        outbox = self._outbox
-        if outbox is None or not outbox.is_gathering or self._gathered or len(data) > _GATHERED_BYTES_MAX:
+        readiness = self._readiness
+        if readiness is None or not readiness.is_gathering or self._gathered or len(data) > _GATHERED_BYTES_MAX:
             return self.send_nowait(data)
         self._raise_if_closed()
         self._gathered = data
-        outbox.add(self)
+        readiness.outbox.add(self)
         return len(data)
 
     def flush(self) -> bool:
