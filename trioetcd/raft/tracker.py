@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trioetcd.raft.inflights import Inflights
 from trioetcd.raft.progress import Progress
-from trioetcd.raft.quorum import VoteResult, joint_committed, joint_vote
+from trioetcd.raft.quorum import VoteResult, joint_committed, joint_vote, majority_committed
 from trioetcd.raft.types import ConfState
 
 
@@ -89,10 +89,10 @@ class Tracker:
     def committed(self) -> int:
         """The highest index that the quorum has acknowledged; learners do not count (thesis 3.6.2, 4.3)."""
         progress, configuration = self.progress, self.configuration
-        return joint_committed(
-            [progress[voter].match for voter in configuration.incoming],
-            [progress[voter].match for voter in configuration.outgoing],
-        )
+        incoming = [progress[voter].match for voter in configuration.incoming]
+        if not configuration.outgoing:
+            return majority_committed(incoming)
+        return joint_committed(incoming, [progress[voter].match for voter in configuration.outgoing])
 
     def vote_result(self, votes: Mapping[int, bool]) -> VoteResult:
         """What these answers decide under the active configuration."""
