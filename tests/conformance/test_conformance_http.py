@@ -188,6 +188,7 @@ FRAMING = (
     case("a head of 2 MB", Raw(b"GET /health HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 2_000_000 + b"\r\n\r\n", closes=True)),
     case("a body of 3 MB of white space", Call(RANGE, b" " * 3_000_000 + FOO)),
     case("a body of 3 MB in an unknown field", Call("/v3/kv/put", b'{"nosuch":"' + b"x" * 3_000_000 + b'","key":"Zm9v","value":"YQ=="}')),
+    case("a value of 15 MB", Call("/v3/kv/put", {"key": b64("big"), "value": b64("x" * 15_000_000)})),
     case("a value of 2 MB", Call("/v3/kv/put", {"key": b64("big"), "value": b64("x" * 2_000_000)})),
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from frontend_fakes import HEADER_JSON, FakeMember
 
 from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, Code, ErrorKind
+from trioetcd.frontend.v3_http import UNFIT_BODY_BYTES_MAX
 from trioetcd.http11 import Headers
 
 CORS = {
@@ -128,7 +129,7 @@ async def test_a_client_that_leaves_cancels_its_call(
 
 
 async def test_bodies_beyond_the_limit(serve, member: FakeMember) -> None:
-    limit = 4 * 2_097_152
+    limit = UNFIT_BODY_BYTES_MAX
     text = f"grpc: received message larger than max ({limit + 1} vs. 2097152)"
     async with serve() as server:
         client = server.client()

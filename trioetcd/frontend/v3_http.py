@@ -22,6 +22,9 @@ from trioetcd.node.service.context import CallContext
 GRPC_OVERHEAD_BYTES: Final = 512 * 1024
 """etcd's: how much more than `--max-request-bytes` its gRPC server takes before it refuses a message unseen."""
 
+UNFIT_BODY_BYTES_MAX: Final = 32 << 20
+"""A body up to here is read though its message will be too large; etcd reads any."""
+
 UnaryMethod = Callable[[Any, CallContext], Awaitable[object]]
 
 
@@ -87,7 +90,7 @@ class UnaryHandler:
         self._message_bytes_max = message_bytes_max(max_request_bytes)
         # JSON holds bytes as base64, a third longer. What is too large is still read up to here, so that the refusal
         # tells the size of the message, as etcd's does, and the connection can stay.
-        self._body_bytes_max = 4 * self._message_bytes_max
+        self._body_bytes_max = max(4 * self._message_bytes_max, UNFIT_BODY_BYTES_MAX)
 
     async def handle(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> None:
         """Answer one request. Raises what `ServerConnection` raises when the client is gone."""
