@@ -156,7 +156,7 @@ def test_leases_survive_with_ids_of_all_sizes(machine: StateMachine, engine: Cou
     ids = (-5, 1, 2**63 - 1, -(2**63))
     do(machine, *(m.LeaseGrantRequest(ID=one, TTL=60) for one in ids))
     checkpoints = [m.LeaseCheckpoint(ID=1, remaining_TTL=30), m.LeaseCheckpoint(ID=99, remaining_TTL=1)]
-    do(machine, m.LeaseCheckpointRequest(checkpoints=checkpoints))
+    do(machine, LeasesRemaining(term=machine.applied.term, checkpoints=checkpoints))
     again = StateMachine.open(engine=engine)
     assert set(again.leases.all) == set(ids)
     assert again.leases.all[1].remaining_ttl_seconds == 30

@@ -86,7 +86,6 @@ class StateMachine:
             m.CompactionRequest: self._compact,
             m.LeaseGrantRequest: self._lease_grant,
             m.LeaseRevokeRequest: self._lease_revoke,
-            m.LeaseCheckpointRequest: self._lease_checkpoint,
             m.AlarmRequest: self._alarm,
             MemberAttributes: self._member_attributes,
             ClusterVersionSet: self._cluster_version,
@@ -239,10 +238,6 @@ class StateMachine:
         """
         if term != self.applied.term:
             raise ApiError.of(ErrorKind.NOT_LEADER)
-
-    def _lease_checkpoint(self, request: m.LeaseCheckpointRequest) -> m.LeaseCheckpointResponse:
-        self.leases.checkpoint(request.checkpoints)
-        return m.LeaseCheckpointResponse(header=self._header())
 
     def _alarm(self, request: m.AlarmRequest) -> m.AlarmResponse:
         if request.action == m.AlarmAction.ACTIVATE:

@@ -43,7 +43,6 @@ _OPERATIONS: Final[dict[int, type]] = {
     4: m.CompactionRequest,
     5: m.LeaseGrantRequest,
     6: m.LeaseRevokeRequest,
-    7: m.LeaseCheckpointRequest,
     8: m.AlarmRequest,
     9: MemberAttributes,
     10: ClusterVersionSet,

@@ -26,7 +26,7 @@ from trioetcd.api.errors import ApiError
 from trioetcd.storage import requests
 from trioetcd.storage.auth import access
 from trioetcd.storage.auth.access import AuthInfo
-from trioetcd.storage.internal_ops import AlarmRaised, ClusterVersionSet, LeaseExpired, TokenGranted
+from trioetcd.storage.internal_ops import AlarmRaised, ClusterVersionSet, LeaseExpired, LeasesRemaining, TokenGranted
 from trioetcd.storage.machine import StateMachine
 
 RANGE_END = b"n"
@@ -194,7 +194,7 @@ def test_members_need_no_user(machine: StateMachine) -> None:
         LeaseExpired(term=1, lease_id=1),
         AlarmRaised(member_id=1, alarm=m.AlarmType.CORRUPT),
         TokenGranted(name="root", simple_token="t"),
-        m.LeaseCheckpointRequest(),
+        LeasesRemaining(term=1, checkpoints=[]),
     )
     for op in own:
         assert refused(do(machine, op)) == "", op

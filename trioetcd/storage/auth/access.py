@@ -248,7 +248,6 @@ RULES: Final[dict[type, Callable[[Access, AuthInfo, Any], None]]] = {
     m.LeaseKeepAliveRequest: _lease_keep_alive,
     m.LeaseTimeToLiveRequest: _lease_time_to_live,
     m.LeaseLeasesRequest: _lease_leases,
-    m.LeaseCheckpointRequest: _members_own,
     m.AlarmRequest: _alarm,
     m.AuthEnableRequest: _root,
     m.AuthDisableRequest: _root,
