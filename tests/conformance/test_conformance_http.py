@@ -105,7 +105,6 @@ HEADERS = (
         ("X-Long", "y" * 500_000),
     )),
     case("a deadline that is over", Call(RANGE, FOO, headers={"Grpc-Timeout": "1n"})),
-    case("a stream's deadline", Call("/v3/watch", {"create_request": {"key": "Zm9v"}}, headers={"Grpc-Timeout": "300m"})),
     *(case(f"a deadline that is over: {path} {body!r}", Call(path, body, headers={"Grpc-Timeout": "1n"})) for path, body in (
         ("/v3/watch", b"{}"), ("/v3/watch", b"[]"), ("/v3/watch", b'{"create_request":{"key":"Zm9v"}}'), ("/v3/lease/keepalive", b'{"ID":7}'),
         ("/v3/lease/keepalive", b""), ("/v3/maintenance/snapshot", b"{}"), ("/v3/maintenance/snapshot", b"[]"), ("/v3/election/observe", b"{}"),

@@ -89,6 +89,7 @@ async def test_a_learner_serves_little_until_it_is_promoted(autojump_clock: Mock
         found = await learner.client.call(m.RangeRequest(key=b"key", serializable=True))
         assert found.kvs[0].value == b"value"
         assert (await learner.client.call(m.StatusRequest())).isLearner
+        await learner.view.probe_read(serializable=False)  # so it is healthy
         assert await refusal_of(
             leader, m.MemberAddRequest(peerURLs=["http://10.0.0.77:2380"], isLearner=True)
         ) == words(ErrorKind.TOO_MANY_LEARNERS)

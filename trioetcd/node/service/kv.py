@@ -9,7 +9,7 @@ from trioetcd.node.auth.authenticator import Authenticator
 from trioetcd.node.maintenance.quota import Quota
 from trioetcd.node.proposals import Proposals
 from trioetcd.node.reads import ReadLoop
-from trioetcd.node.service.context import ANYONE, CallContext
+from trioetcd.node.service.context import CallContext
 from trioetcd.node.service.gate import Gate
 from trioetcd.node.service.headers import Headers
 from trioetcd.node.upkeep.compaction import Compactor
@@ -59,8 +59,7 @@ class KvService:
         return response
 
     async def probe(self, *, serializable: bool) -> None:
-        """Read one key as a client would, permissions apart: whether that works is how healthy the member is."""
-        self._gate.admit(ANYONE, learner_serves=serializable)
+        """Read one key, permissions apart: whether that works is how healthy the member is, also a learner."""
         if not (serializable or self._reads.may_read_now):
             await self._reads.wait_linearizable()
         answer_range(self._machine.store, m.RangeRequest(key=_PROBED_KEY, keys_only=True, limit=1))
