@@ -146,6 +146,7 @@ RULES_OF_ADMINISTRATION = (
     *(case(f"nobody, {call.path} {number}", call) for number, call in enumerate(ADMINISTRATION)),
     *(case(f"a bad token, {call.path} {number}", *bogus(call)) for number, call in enumerate(ADMINISTRATION)),
     *(case(f"alice, {call.path} {number}", ALICE, *alice(call)) for number, call in enumerate(ADMINISTRATION)),
+    *(case(f"a member with bad URLs, of {who}", *before, *who_asks(*(Call("/v3/cluster/member/add", body) for body in ({}, {"peerURLs": ["bad"]})))) for who, before, who_asks in (("nobody", (), lambda *steps: steps), ("a bad token", (), bogus), ("alice", (ALICE,), alice), ("root", (ROOT,), root))),
     case("snapshot of nobody's", SNAPSHOT),
     case("snapshot of alice's", ALICE, *alice(SNAPSHOT)),
     case("snapshot with a bad token", *bogus(SNAPSHOT)),
@@ -157,7 +158,7 @@ RULES_OF_ADMINISTRATION = (
 TOKENS = (
     *(case(f"log in as {name!r}", login(name, password)) for name, password in (("root", "rpw"), ("root", "no"), ("root", ""), ("none", "x"), ("", ""), ("cert", ""), ("cert", "x"), ("empty", ""), ("empty", "x"))),
     case("log in with a token of no use", *bogus(login("root", "rpw"))),
-    case("a token in other fields", ALICE, *(replace(get("foo"), headers=headers) for headers in ({"authorization": "$ALICE"}, {"Grpc-Metadata-Token": "$ALICE"}, {"Grpc-Metadata-Authorization": "$ALICE"}, {"Grpc-Metadata-Token": "$ALICE", "Authorization": "bogus.1"}, {"Grpc-Metadata-Token": "bogus.1", "Authorization": "$ALICE"}, {"Authorization": ""}, {"Authorization": "$ALICE "}, {"Authorization": "$ALICEx"}, {"Authorization": "basic $ALICE"}))),
+    case("a token in other fields", ALICE, *(replace(get("foo"), headers=headers) for headers in ({"authorization": "$ALICE"}, {"Grpc-Metadata-Token": "$ALICE"}, {"Grpc-Metadata-Authorization": "$ALICE"}, {"Grpc-Metadata-Token": "$ALICE", "Authorization": "bogus.1"}, {"Grpc-Metadata-Token": "bogus.1", "Authorization": "$ALICE"}, {"Authorization": ""}, {"Grpc-Metadata-Token": ""}, {"Grpc-Metadata-Token": "", "Authorization": "$ALICE"}, {"Authorization": "$ALICE "}, {"Authorization": "$ALICEx"}, {"Authorization": "basic $ALICE"}))),
     *(case(f"a token that is none: {token!r}", replace(get("foo"), headers={"Authorization": token})) for token in ("bogus", "a.b", "a.1.2", "x.-1", ".1", "1.", "a.0", "a." + "9" * 30)),
     case("tokens outlive changes that are not theirs", ALICE, ROOT, *root(auth("role/add", name="tmp"), auth("role/delete", role="tmp")), *alice(get("foo")), *root(get("foo"))),
     case("a new password ends tokens", ROOT, *root(auth("user/add", name="carol", password="one")), login("carol", "one", "CAROL"), *by("CAROL", get("foo"), auth("user/get", name="carol")), *root(auth("user/changepw", name="carol", password="two")), *by("CAROL", get("foo"), auth("user/get", name="carol")), login("carol", "one"), login("carol", "two", "CAROL"), *by("CAROL", auth("user/get", name="carol")), *root(auth("user/delete", name="carol")), *by("CAROL", get("foo"))),

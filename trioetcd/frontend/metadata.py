@@ -19,7 +19,9 @@ _TIMEOUT_BYTES_MAX: Final = 64  # zeros in front are allowed, but Python reads n
 
 def call_context(headers: Headers, anonymous: CallContext) -> CallContext:
     """The context of a call; `anonymous`, the connection's own, when the fields add nothing to it."""
-    token = headers.get(b"grpc-metadata-token") or headers.get(b"authorization")
+    token = headers.get(b"grpc-metadata-token")
+    if token is None:
+        token = headers.get(b"authorization")
     if token is None:
         token = headers.get(b"grpc-metadata-authorization")
     require_leader = headers.get(b"grpc-metadata-hasleader") == b"true"

@@ -15,6 +15,7 @@ from trioetcd.api.errors import ApiError, Code, ErrorKind
 from trioetcd.api.services import Rpc
 from trioetcd.node.auth.authenticator import Authenticator
 from trioetcd.node.auth.rules import RULES, Rule
+from trioetcd.node.service.cluster import peer_urls_of
 from trioetcd.node.service.context import CallContext
 
 Method = Callable[..., Any]
@@ -29,6 +30,9 @@ _RAW: Final = {
     ErrorKind.INVALID_AUTH_TOKEN: "auth: invalid auth token",
 }
 _RAW_BY_ERROR: Final = {ApiError.of(kind): text for kind, text in _RAW.items()}
+
+_SEEN_FIRST: Final[dict[str, Callable[[Any], object]]] = {"/etcdserverpb.Cluster/MemberAdd": peer_urls_of}
+"""What tells that a request is bad before it is asked whose it is; all else is told to those alone who may."""
 
 
 class Guard:
@@ -46,12 +50,15 @@ class Guard:
             return self._session(rule, method)
         if rpc.server_streaming and not rpc.client_streaming:
             return self._stream(rule, method)
-        return self._unary(rule, method)
+        return self._unary(rpc, rule, method)
 
-    def _unary(self, rule: Rule | None, method: Method) -> Method:
+    def _unary(self, rpc: Rpc, rule: Rule | None, method: Method) -> Method:
         authenticator = self._authenticator
+        see = _SEEN_FIRST.get(rpc.grpc_path)
 
         async def checked(request: object, context: CallContext) -> object:
+            if see is not None:
+                see(request)
             await self._admit(rule, request, context)
             response = await method(request, context)
             if rule is Rule.READ:

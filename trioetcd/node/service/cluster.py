@@ -64,10 +64,7 @@ class ClusterService:
     async def member_add(self, request: m.MemberAddRequest, context: CallContext) -> m.MemberAddResponse:
         """Let a member join; it is started afterwards, with the URLs that are told here. Its ID has the time in it."""
         self._gate.admit(context)
-        try:
-            urls = normalise_peer_urls(request.peerURLs)
-        except BadPeerUrls as error:
-            raise ApiError.of(ErrorKind.MEMBER_BAD_URLS) from error
+        urls = peer_urls_of(request)
         added = Member(
             id=compute_member_id(urls, "", int(self._wall_clock())), peer_urls=urls, is_learner=request.isLearner
         )
@@ -100,6 +97,14 @@ class ClusterService:
             lambda leader: self._forwarder.promote(leader, request.ID),
         )
         return m.MemberPromoteResponse(header=self._headers.at(0), members=_messages(members))
+
+
+def peer_urls_of(request: m.MemberAddRequest) -> tuple[str, ...]:
+    """The URLs of the member that joins, as they will be told; raises MEMBER_BAD_URLS."""
+    try:
+        return normalise_peer_urls(request.peerURLs)
+    except BadPeerUrls as error:
+        raise ApiError.of(ErrorKind.MEMBER_BAD_URLS) from error
 
 
 def _messages(members: Iterable[Member]) -> list[m.Member]:
