@@ -128,7 +128,9 @@ class _Tree:
             promotion=self._parts.promotion,
         )
         self._descriptors = DescriptorMonitor(log=environment.log)
-        self._view = self._make_view(durations)
+        self._measures = self._make_measures()
+        metrics = Metrics(source=self._measures, durations=durations)
+        self._view = MemberView(parts=self._parts, services=self._services, metrics=metrics, measures=self._measures)
 
     def _make_transport(self) -> Transport:
         return Transport(
@@ -145,15 +147,13 @@ class _Tree:
             log=self._log,
         )
 
-    def _make_view(self, durations: Durations) -> MemberView:
-        measures = MemberMeasures(
+    def _make_measures(self) -> MemberMeasures:
+        return MemberMeasures(
             recovered=self._recovered,
             parts=self._parts,
             peers=partial(peer_metrics, self._transport),
             descriptors=self._descriptors,
         )
-        metrics = Metrics(source=measures, durations=durations)
-        return MemberView(parts=self._parts, services=self._services, metrics=metrics, measures=measures)
 
     async def run(self, stop: trio.Event, task_status: trio.TaskStatus[MemberView]) -> None:
         """Start level by level, each when the one around it is up; end them in the opposite order."""
@@ -186,6 +186,7 @@ class _Tree:
         await tick_loop(
             tick=self._parts.driver.tick,
             tick_seconds=self._config.tick_seconds,
+            note_late=self._measures.count_late_tick,
             log=self._log,
             task_status=task_status,
         )

@@ -46,6 +46,7 @@ def make_applier(machine: Machine, engine_lock: trio.Lock | None = None) -> Appl
         wake_compactor=lambda: None,
         note_applied=lambda _run, _size_bytes: None,
         engine_lock=engine_lock or trio.Lock(),
+        clock=lambda: 0.0,
     )
 
 

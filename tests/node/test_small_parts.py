@@ -132,12 +132,14 @@ async def test_ticks_come_at_their_interval_and_missed_ones_are_not_made_up_for(
     nursery: trio.Nursery, mock_clock: MockClock
 ) -> None:
     ticks: list[float] = []
+    late: list[None] = []
     started = trio.current_time()
 
     async def run(task_status: trio.TaskStatus[None]) -> None:
         await tick_loop(
             tick=lambda: ticks.append(round(trio.current_time() - started, 6)),
             tick_seconds=0.1,
+            note_late=lambda: late.append(None),
             log=null_logger(),
             task_status=task_status,
         )
@@ -147,6 +149,7 @@ async def test_ticks_come_at_their_interval_and_missed_ones_are_not_made_up_for(
         mock_clock.jump(jump)
         await trio.testing.wait_all_tasks_blocked()
     assert ticks == [0.1, 0.2, 1.2, 1.3]
+    assert len(late) == 1
 
 
 def test_request_ids_rise_and_name_their_member() -> None:

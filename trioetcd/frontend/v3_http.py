@@ -106,7 +106,9 @@ class UnaryHandler:
             if self._method is None:
                 raise unimplemented(self._rpc)
             context = call_context(headers, anonymous)
-            response = await counted_call(self._calls, self._method, message, context, timeout)
+            calls = self._calls
+            calls.received_bytes += len(body)
+            response = await counted_call(calls, self._method, message, context, timeout)
         except (JsonError, BadBody) as error:
             await self._answer_error(connection, request, ApiError(Code.INVALID_ARGUMENT, str(error)))
         except ApiError as error:
@@ -114,13 +116,16 @@ class UnaryHandler:
         except BodyTooLarge as error:
             await self._answer_error(connection, request, message_too_large(error.size, self._max_request_bytes))
         else:
-            await connection.respond_prepared(self._head.prepared(headers), encode(response))
+            data = encode(response)
+            calls.sent_bytes += len(data)
+            await connection.respond_prepared(self._head.prepared(headers), data)
 
     async def call_unheard(self, body: bytes, context: CallContext) -> None:
         """Make a call whose client is not there to be told the outcome, whatever it is."""
         try:
             message: object = decode(self._request_class, body)
             if self._method is not None:
+                self._calls.received_bytes += len(body)
                 await counted_call(self._calls, self._method, message, context)
         except (JsonError, ApiError):
             return

@@ -196,6 +196,7 @@ class Pump:
     async def _read_requests(self) -> None:
         try:
             while data := await self._read_piece():
+                self._calls.received_bytes += len(data)
                 await self._hand_over(self._decoder.feed(data))
                 if self._decoder.error is not None:  # in the same piece, after what was handed over
                     raise self._decoder.error
@@ -227,6 +228,7 @@ class Pump:
             await trio.lowlevel.checkpoint_if_cancelled()  # no answer after a deadline that was over from the start
             while (line := await self._call.next_line()) is not None:
                 self._answered = self._sending = True
+                self._calls.sent_bytes += len(line)
                 await self._wire.send_line(line)
                 self._sending = False
         except ApiError as error:
@@ -269,6 +271,7 @@ class StreamHandler:
             await wire.refuse(error)
             return
         if self._answer is not None and (message := self._only_request(request)) is not None:
+            self._calls.received_bytes += len(request.body or b"")
             await self._answer_only(self._answer, message, context, connection, request)
         elif not await self.serve(wire, context, timeout):
             raise ClientGone(f"the client of {self._rpc.name} closed the connection")
@@ -294,6 +297,7 @@ class StreamHandler:
             head, line = self._errors.of(error), encode_stream_error(error)
         else:
             head, line = self._head, encode_stream_result(encode(response))
+            self._calls.sent_bytes += len(line)
         await connection.respond_as_stream(head.prepared(request.headers), line)
 
     async def serve(self, wire: Wire, context: CallContext, timeout: float | None = None) -> bool:

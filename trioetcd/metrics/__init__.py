@@ -58,18 +58,7 @@ class Durations:
         self.backend_commit = _histogram(
             "etcd_disk_backend_commit_duration_seconds", "Commits called by the engine.", 0.001, 14
         )
-        self.backend_snapshot = _histogram(
-            "etcd_disk_backend_snapshot_duration_seconds", "Snapshots of the engine.", 0.01, 17
-        )
         self.defragment = _histogram("etcd_disk_backend_defrag_duration_seconds", "Defragmentations.", 0.1, 13)
-        self.snapshot_save = _histogram(
-            "etcd_debugging_snap_save_total_duration_seconds", "Snapshot files saved.", 0.001, 14
-        )
-        self.snapshot_fsync = _histogram("etcd_snap_fsync_duration_seconds", "Snapshot files synced.", 0.001, 14)
-        self.received_snapshot_save = _histogram(
-            "etcd_snap_db_save_total_duration_seconds", "Snapshots received and saved.", 0.1, 10
-        )
-        self.hash_kv = _histogram("etcd_mvcc_hash_rev_duration_seconds", "Hashing by revision.", 0.01, 15)
 
     def families(self) -> Iterator[Metric]:
         """Their families, without the time of creation that Prometheus' client adds and etcd does not have."""

@@ -2,6 +2,9 @@
 
 Dashboards and alerts hang on the names, and on the types where etcd chose odd ones: its `_total` gauges are gauges here
 too, and its counters without `_total` keep their names (which Prometheus' client would otherwise change).
+
+There is no family that nothing fills: what has no counterpart here (v2, the proxy, Go), and what no dashboard or alert
+reads, is left out.
 """
 
 from __future__ import annotations
@@ -44,11 +47,6 @@ SERVER_GAUGES: Final = (
     Row("etcd_server_proposals_applied_total", "Consensus proposals applied.", lambda s: s.applied_index),
     Row("etcd_server_proposals_pending", "Pending proposals to commit.", lambda s: s.proposals_pending),
     Row("etcd_server_quota_backend_bytes", "Current backend storage quota size in bytes.", lambda s: s.quota_bytes),
-    Row(
-        "etcd_server_snapshot_apply_in_progress_total",
-        "1 if the server is applying the incoming snapshot. 0 if none.",
-        lambda s: s.snapshots_being_applied,
-    ),
 )
 
 SERVER_COUNTERS: Final = (
@@ -78,7 +76,6 @@ STORE_GAUGES: Final = (
     Row(
         "etcd_disk_defrag_inflight", "1 if the database is being defragmented. 0 if not.", lambda s: s.defragmentations
     ),
-    Row("etcd_mvcc_db_open_read_transactions", "Currently open views of the database.", lambda s: s.open_views),
 )
 
 STORE_COUNTERS: Final = (
@@ -93,11 +90,6 @@ STORE_COUNTERS: Final = (
     Row("etcd_debugging_lease_renewed_total", "Renewed leases seen by the leader.", lambda s: s.leases_renewed),
     Row("etcd_debugging_lease_revoked_total", "Revoked leases.", lambda s: s.leases_revoked),
     Row("etcd_debugging_server_lease_expired_total", "Expired leases.", lambda s: s.leases_expired),
-)
-
-NETWORK_COUNTERS: Final = (
-    Row("etcd_network_client_grpc_received_bytes_total", "Bytes from clients.", lambda n: n.client_received_bytes),
-    Row("etcd_network_client_grpc_sent_bytes_total", "Bytes to clients.", lambda n: n.client_sent_bytes),
 )
 
 PROCESS_GAUGES: Final = (
@@ -151,11 +143,10 @@ def _store(store: StoreMetrics) -> Iterator[Metric]:
 
 
 def _network(network: NetworkMetrics, member_id: int) -> Iterator[Metric]:
-    yield from _counters(NETWORK_COUNTERS, network)
-    yield _client_requests(network)
-    yield from _peer_counters(network.peers)
-    yield from _connections(network.peers, member_id)
-    yield _round_trips(network.peers)
+    if network.peers:
+        yield from _peer_counters(network.peers)
+        yield from _connections(network.peers, member_id)
+        yield _round_trips(network.peers)
 
 
 def _process(process: ProcessMetrics) -> Iterator[Metric]:
@@ -177,14 +168,6 @@ def _counters(rows: Iterable[Row], values: object) -> Iterator[Metric]:
 def _info(name: str, documentation: str, label: str, text: str) -> Metric:
     family = GaugeMetricFamily(name, documentation, labels=(label,))
     family.add_metric((text,), 1.0)
-    return family
-
-
-def _client_requests(network: NetworkMetrics) -> Metric:
-    name = "etcd_server_client_requests_total"
-    family = counter(name, "Client requests per client version.", ("type", "client_api_version"))
-    for (kind, version), count in network.client_requests.items():
-        family.add_sample(name, {"type": kind, "client_api_version": version}, float(count))
     return family
 
 

@@ -5,8 +5,7 @@ Units are in the names. "Since the start" means of the process: counters begin a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 ROUND_TRIP_BOUNDS_SECONDS: Final = tuple(0.0001 * 2**power for power in range(16))
@@ -31,7 +30,6 @@ class ServerMetrics:
     slow_read_indexes: int = 0
     slow_applies: int = 0
     heartbeat_send_failures: int = 0
-    snapshots_being_applied: int = 0
     learners_promoted: int = 0
     health_successes: int = 0
     health_failures: int = 0
@@ -64,7 +62,6 @@ class StoreMetrics:
     auth_revision: int = 1
     size_bytes: int = 0
     size_in_use_bytes: int = 0
-    open_views: int = 0
     defragmentations: int = 0
     """1 while there is one."""
 
@@ -91,12 +88,9 @@ class PeerMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkMetrics:
-    """Peers and clients. `client_requests` counts by (`unary` or `stream`, the client's API version)."""
+    """The other members."""
 
     peers: tuple[PeerMetrics, ...] = ()
-    client_received_bytes: int = 0
-    client_sent_bytes: int = 0
-    client_requests: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,16 +26,23 @@ SLICE_BYTES_MAX: Final = 256 << 10
 """After so much others have their turn: an entry may hold a thousand requests, and a log is replayed as fast as it
 can be read. It is some thousands of small requests, tens of milliseconds."""
 
+SLOW_SECONDS: Final = 0.1
+"""What is slow to apply (etcd's `--experimental-warning-apply-duration`)."""
+
 _OF_NOBODY: Final = ConfChange(ConfChangeType.UPDATE_NODE, NO_NODE)
 
 
 class ApplierStatus(NamedTuple):
-    """How far apply has come; `queued` are entries that are committed and not applied, `waiting` who waits for one."""
+    """How far apply has come; `queued` are entries that are committed and not applied, `waiting` who waits for one.
+
+    `slow` counts the requests that took too long, with the others of their batch.
+    """
 
     applied_index: int
     applied_term: int
     queued: int
     waiting: int
+    slow: int
 
 
 class Applier:
@@ -54,6 +61,7 @@ class Applier:
         wake_compactor: Callable[[], None],
         note_applied: Callable[[Sequence[Committed], int], None],
         engine_lock: trio.Lock,
+        clock: Callable[[], float],
     ) -> None:
         self._machine = machine
         self._raw_node = raw_node
@@ -65,6 +73,8 @@ class Applier:
         self._wake_compactor = wake_compactor
         self._note_applied = note_applied
         self._engine_lock = engine_lock
+        self._clock = clock
+        self._slow = 0
         self._queue: deque[Entry | SnapshotMetadata] = deque()
         self._queued = Signal()
         self._applied_waiters: list[tuple[int, trio.Event]] = []
@@ -141,7 +151,11 @@ class Applier:
             size_bytes += len(entry.data)
             proposal = self._proposals.proposal_of(entry.data) if entry.data else None
             run.append(Committed(entry.index, entry.term, proposal))
-        for outcome in self._machine.apply(run):
+        started = self._clock()
+        outcomes = self._machine.apply(run)
+        if self._clock() - started > SLOW_SECONDS:
+            self._slow += sum(len(one.proposal.requests) for one in run if one.proposal is not None)
+        for outcome in outcomes:
             self._proposals.resolve(outcome.proposal_id, outcome.results)
         self._note_applied(run, size_bytes)
 
@@ -178,4 +192,4 @@ class Applier:
     def status(self) -> ApplierStatus:
         """How far apply has come."""
         position = self._machine.applied
-        return ApplierStatus(position.index, position.term, len(self._queue), len(self._applied_waiters))
+        return ApplierStatus(position.index, position.term, len(self._queue), len(self._applied_waiters), self._slow)

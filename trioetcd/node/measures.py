@@ -26,16 +26,22 @@ class MemberMeasures:
         self._peers = peers
         self._descriptors = descriptors
         self._health_successes = self._health_failures = 0
+        self._heartbeat_send_failures = 0
 
     def count_health(self, *, ok: bool) -> None:
         """Somebody asked how healthy the member is, and was told."""
         self._health_successes += ok
         self._health_failures += not ok
 
+    def count_late_tick(self) -> None:
+        """A tick came so late that the heartbeats of a leader, one to each peer, were not sent in time."""
+        if self._parts.leadership.is_leader:
+            self._heartbeat_send_failures += len(self._peers())
+
     def server_metrics(self) -> ServerMetrics:
         """The member's own."""
         parts = self._parts
-        proposals = parts.proposals.status()
+        proposals, reads = parts.proposals.status(), parts.reads.status()
         return ServerMetrics(
             member_id=self._recovered.member_id,
             cluster_version=parts.machine.members.cluster_version,
@@ -47,7 +53,10 @@ class MemberMeasures:
             applied_index=parts.applier.applied_index,
             proposals_pending=proposals.waiting + proposals.in_flight,
             proposals_failed=proposals.failed,
-            read_indexes_failed=parts.reads.status().failed,
+            read_indexes_failed=reads.failed,
+            slow_read_indexes=reads.late_answers,
+            slow_applies=parts.applier.status().slow,
+            heartbeat_send_failures=self._heartbeat_send_failures,
             learners_promoted=parts.promotion.succeeded,
             health_successes=self._health_successes,
             health_failures=self._health_failures,
@@ -56,7 +65,7 @@ class MemberMeasures:
 
     def store_metrics(self) -> StoreMetrics:
         """The store's."""
-        store = self._parts.machine.store
+        store, counts = self._parts.machine.store, self._parts.machine.counts
         size_bytes = self._parts.machine.size_bytes()
         leases = self._parts.lessor.status()
         watches = self._parts.machine.watch_hub.status()
@@ -64,6 +73,14 @@ class MemberMeasures:
             current_revision=store.revision,
             compact_revision=store.compact_revision,
             keys=store.index.live_count,
+            puts=counts.puts,
+            deletes=counts.deletes,
+            ranges=counts.ranges,
+            txns=counts.txns,
+            put_bytes=counts.put_bytes,
+            compacted_keys=counts.compacted_keys,
+            events=watches.events_sent,
+            pending_events=watches.events_pending,
             auth_revision=self._parts.machine.auth.revision,
             watch_streams=watches.streams,
             watchers=watches.watchers,

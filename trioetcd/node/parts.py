@@ -62,6 +62,7 @@ class Parts:
         self._work = Signal()
         self._ids = RequestIds(member_id=recovered.member_id, wall_seconds=environment.wall_seconds())
         self.machine = recovered.machine
+        self.machine.time_writes(clock=environment.stopwatch, observe=durations.backend_commit.observe)
         self.raw_node = self._make_core()
         self.leadership = Leadership(member_id=recovered.member_id, clock=trio.current_time)
         self.membership = MembershipView(
@@ -189,6 +190,7 @@ class Parts:
             wake_compactor=self.compactor.wake,
             note_applied=self.quota.note_applied,
             engine_lock=self.engine_lock,
+            clock=self._environment.stopwatch,
         )
 
     def _make_auth(self) -> None:

@@ -48,6 +48,7 @@ class ReadsStatus(NamedTuple):
 
     rounds: int
     failed: int
+    late_answers: int  # to an attempt that was given up, and asked again
 
 
 class ReadLoop:
@@ -77,6 +78,7 @@ class ReadLoop:
         self._answer = Parked()
         self._rounds = 0
         self._failed = 0
+        self._late_answers = 0
 
     @property
     def may_read_now(self) -> bool:
@@ -105,6 +107,8 @@ class ReadLoop:
             if state.request_context == self._expected:
                 self._expected = None
                 self._answer.wake(state.index)
+            else:
+                self._late_answers += 1
 
     def note_leader(self) -> None:
         """Another leader is known: the one that was asked does not answer any more, or must not be believed.
@@ -160,4 +164,4 @@ class ReadLoop:
 
     def status(self) -> ReadsStatus:
         """What the loop has done so far."""
-        return ReadsStatus(self._rounds, self._failed)
+        return ReadsStatus(self._rounds, self._failed, self._late_answers)

@@ -18,10 +18,11 @@ async def tick_loop(
     *,
     tick: Callable[[], None],
     tick_seconds: float,
+    note_late: Callable[[], None],
     log: Logger,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Tick until cancelled.
+    """Tick until cancelled; `note_late` is called when it was more than two ticks' time since the last.
 
     Ticks that were missed are not made up for: a member that was paused must not rush into an election that its peers
     see no reason for.
@@ -38,6 +39,7 @@ async def tick_loop(
                 "the event loop was held up", behind_seconds=round(now - next_tick, 3), tick_seconds=tick_seconds
             )
             next_tick = now + tick_seconds
+            note_late()
 
 
 async def hasten_first_election(

@@ -305,12 +305,15 @@ class PeerListener:
         headers = self._checked(exchange.request, MESSAGE_RULES)
         if isinstance(headers, Answer):
             return headers
-        refusal = await self._snapshots.receive(exchange.connection, sender=headers.from_)
-        if refusal is not None:
-            return self._refused(exchange.request, refusal, headers.from_)
-        if (peer := self._transport.peer(headers.from_)) is not None:
-            peer.link.counters.snapshots_received += 1
-        return Answer(204)
+        is_received = False
+        try:
+            refusal = await self._snapshots.receive(exchange.connection, sender=headers.from_)
+            is_received = refusal is None
+        finally:
+            if (peer := self._transport.peer(headers.from_)) is not None:
+                peer.link.counters.snapshots_received += is_received
+                peer.link.counters.snapshots_not_received += not is_received
+        return Answer(204) if refusal is None else self._refused(exchange.request, refusal, headers.from_)
 
     async def _probing(self, _: Exchange) -> Answer:
         body = json.dumps({"OK": True, "Now": format_time(self._wall_clock())}, separators=(",", ":"))

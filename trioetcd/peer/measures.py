@@ -21,6 +21,7 @@ def peer_metrics(transport: Transport) -> tuple[PeerMetrics, ...]:
             snapshots_sent=one.snapshots_sent,
             snapshots_send_failed=one.snapshots_failed,
             snapshots_received=one.snapshots_received,
+            snapshots_receive_failed=one.snapshots_not_received,
             round_trip_counts=one.round_trips.counts,
             round_trip_sum_seconds=one.round_trips.sum_seconds,
         )

@@ -44,6 +44,7 @@ class PeerCounters:
     snapshots_sent: int = 0
     snapshots_failed: int = 0
     snapshots_received: int = 0
+    snapshots_not_received: int = 0
     round_trips: RoundTrips = field(default_factory=RoundTrips)
 
     def copy(self) -> PeerCounters:

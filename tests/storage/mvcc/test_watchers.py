@@ -290,9 +290,9 @@ def test_a_closed_stream_leaves_nothing_behind() -> None:
     stream.create(watch(key=b"k"))
     stream.create(watch(key=b"a", range_end=b"z"))
     stream.create(watch(key=b"a", range_end=b"\0", start_revision=1))
-    assert world.hub.status() == (1, 3, 1)
+    assert world.hub.status()[:3] == (1, 3, 1)
     stream.close()
-    assert world.hub.status() == (0, 0, 0)
+    assert world.hub.status()[:4] == (0, 0, 0, 0)
     world.do(put(b"k"))
     assert stream.take() is None
 

@@ -12,6 +12,7 @@ from collections import deque
 from typing import Final
 
 from trioetcd.storage.engine import Engine
+from trioetcd.storage.mvcc.counts import OpCounts
 from trioetcd.storage.mvcc.index import KeyIndex
 from trioetcd.storage.mvcc.revision import record_key
 from trioetcd.storage.schema import META_COMPACT_FINISHED, META_COMPACT_SCHEDULED
@@ -24,8 +25,9 @@ _REMOVALS_A_STEP: Final = 500  # about 1 ms
 class Compaction:
     """Where history begins, and how far the removal of what lies before has come."""
 
-    def __init__(self, *, engine: Engine, writes: PendingWrites) -> None:
+    def __init__(self, *, engine: Engine, writes: PendingWrites, counts: OpCounts) -> None:
         self._engine = engine
+        self._counts = counts
         self._writes = writes
         self.revision = _load(engine, META_COMPACT_SCHEDULED)
         self.finished_revision = _load(engine, META_COMPACT_FINISHED)  # <= revision
@@ -71,6 +73,7 @@ class Compaction:
             self.finished_revision = self.revision
             batch.append((META_COMPACT_FINISHED, _dump(self.revision)))
         self._engine.write(batch)
+        self._counts.compacted_keys += len(removed)
         return self.is_pending
 
 

@@ -32,6 +32,7 @@ _SORT_KEYS: Final[dict[int, Callable[[m.KeyValue], Any]]] = {
 
 def answer_range(store: Versions, request: m.RangeRequest) -> m.RangeResponse:
     """The answer, without a header. Raises COMPACTED, FUTURE_REV; the request must have passed `checks.check_range`."""
+    store.counts.ranges += 1
     at = request.revision
     if at > 0:
         store.check_revision(at)

@@ -45,10 +45,16 @@ def apply_txn(store: Versions, leases: Leases, request: m.TxnRequest) -> m.TxnRe
     """Run a transaction and commit it. Raises what refuses it; then nothing has changed."""
     decided: list[bool] = []
     ops: list[m.RequestOp] = []
+    counts = store.counts
+    ranges_before = counts.ranges
     _choose(store, request, decided, ops)
+    if counts.ranges - ranges_before > 1:  # etcd looks at the guards in a transaction of its own
+        counts.txns += 1
     _check_puts(store, leases, ops)
     _check_ranges(store, ops)
     response = _run(store, request, iter(decided))
+    if len(ops) > 1 or (ops and _does_two(ops[0])):
+        counts.txns += 1
     response.header = m.ResponseHeader(0, 0, store.commit())
     return response
 
@@ -57,9 +63,12 @@ def read_txn(store: Versions, request: m.TxnRequest) -> m.TxnResponse:
     """Answer a transaction that `is_read_only` without going through the log; its header has the revision."""
     decided: list[bool] = []
     ops: list[m.RequestOp] = []
+    ranges_before = store.counts.ranges
     _choose(store, request, decided, ops)
     _check_ranges(store, ops)
     response = _run(store, request, iter(decided))
+    if store.counts.ranges - ranges_before > 1:
+        store.counts.txns += 1
     response.header = m.ResponseHeader(0, 0, store.revision)
     return response
 
@@ -108,6 +117,7 @@ def _holds(store: Versions, guard: m.Compare) -> bool:
 
     A value is never compared with that of a key that is not there: such a guard fails whatever it asks.
     """
+    store.counts.ranges += 1
     if not guard.range_end:
         kv = store.get(guard.key)
         return _holds_for_none(guard) if kv is None else _compare(guard, kv)
@@ -197,6 +207,14 @@ def _run_op(store: Versions, op: m.RequestOp, decided: Iterator[bool]) -> m.Resp
     return m.ResponseOp(None, None, None, inner)
 
 
+def _does_two(op: m.RequestOp) -> bool:
+    """Whether metrics count an operation as two: a range for what the keys had, and the write."""
+    put, deletion = op.request_put, op.request_delete_range
+    if put is not None:
+        return put.prev_kv or put.ignore_value or put.ignore_lease
+    return deletion is not None and deletion.prev_kv
+
+
 def apply_put(store: Versions, leases: Leases, request: m.PutRequest) -> m.PutResponse:
     """A put on its own. Unlike in a transaction, the lease is looked at before the key."""
     if request.lease:
@@ -204,6 +222,8 @@ def apply_put(store: Versions, leases: Leases, request: m.PutRequest) -> m.PutRe
     if (request.ignore_value or request.ignore_lease) and not store.index.newest(request.key):
         raise ApiError.of(ErrorKind.KEY_NOT_FOUND)
     response = run_put(store, request)
+    if request.prev_kv or request.ignore_value or request.ignore_lease:
+        store.counts.txns += 1
     response.header = m.ResponseHeader(0, 0, store.commit())
     return response
 
@@ -211,6 +231,8 @@ def apply_put(store: Versions, leases: Leases, request: m.PutRequest) -> m.PutRe
 def apply_delete_range(store: Versions, request: m.DeleteRangeRequest) -> m.DeleteRangeResponse:
     """A deletion on its own."""
     response = run_delete_range(store, request)
+    if request.prev_kv:
+        store.counts.txns += 1
     response.header = m.ResponseHeader(0, 0, store.commit())
     return response
 
@@ -219,6 +241,8 @@ def run_put(store: Versions, request: m.PutRequest) -> m.PutResponse:
     """Put, within a request that is committed by the caller and has been checked."""
     key = request.key
     previous = store.get(key)
+    if request.prev_kv or request.ignore_value or request.ignore_lease:
+        store.counts.ranges += 1
     value, lease = request.value, request.lease
     if previous is not None:
         if request.ignore_value:

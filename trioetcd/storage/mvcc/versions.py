@@ -15,6 +15,7 @@ from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.storage.engine import Engine
 from trioetcd.storage.leases import Leases
 from trioetcd.storage.mvcc.compaction import Compaction
+from trioetcd.storage.mvcc.counts import OpCounts
 from trioetcd.storage.mvcc.index import FROM_KEY, KeyIndex
 from trioetcd.storage.mvcc.records import (
     decode_record,
@@ -53,11 +54,12 @@ class Versions:
     is: that decides which odd revisions (0, negative ones) are refused as compacted.
     """
 
-    def __init__(self, *, engine: Engine, writes: PendingWrites, leases: Leases) -> None:
+    def __init__(self, *, engine: Engine, writes: PendingWrites, leases: Leases, counts: OpCounts) -> None:
         self._engine = engine
         self._writes = writes
         self._leases = leases
-        self.compaction = Compaction(engine=engine, writes=writes)
+        self.counts = counts
+        self.compaction = Compaction(engine=engine, writes=writes, counts=counts)
         self._revision = FIRST_REVISION
         self._sub = 0  # changes since the last commit: they belong to revision + 1
         self._changes: list[Change] = []
@@ -119,11 +121,15 @@ class Versions:
         self._sub += 1
         self.index.add(key, rev)
         self._writes.put(record_key(rev), encode_record(create, main, version, lease, key, value))
+        counts = self.counts
+        counts.puts += 1
+        counts.put_bytes += len(key) + len(value)
         if self.is_watched:
             self._changes.append(Change(m.KeyValue(key, create, main, version, value, lease), previous))
 
     def delete_range(self, key: bytes, range_end: bytes) -> int:
         """Delete the keys of a range; return how many there were."""
+        self.counts.deletes += 1
         keys = self._live_keys(key, range_end)
         for one in keys:
             self.delete(one)

@@ -40,6 +40,8 @@ class WatchStatus(NamedTuple):
     streams: int
     watchers: int
     unsynced: int
+    events_pending: int
+    events_sent: int
 
 
 class WatchHub:
@@ -51,6 +53,7 @@ class WatchHub:
         self._synced = WatcherSet()
         self._unsynced: dict[Watcher, None] = {}  # in the order in which they are served
         self._progress_owed: dict[Receiver, None] = {}
+        self.events_sent = 0  # handed to those who send, since the start
         self.wake: Callable[[], None] = _nobody
         """Called when `catch_up` has something to do that it did not have before."""
 
@@ -72,7 +75,8 @@ class WatchHub:
     def status(self) -> WatchStatus:
         """How many there are."""
         watchers = sum(stream.watcher_count for stream in self._streams)
-        return WatchStatus(len(self._streams), watchers, len(self._unsynced))
+        pending = sum(stream.events_pending for stream in self._streams)
+        return WatchStatus(len(self._streams), watchers, len(self._unsynced), pending, self.events_sent)
 
     # -- streams come and go
 

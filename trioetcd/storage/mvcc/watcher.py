@@ -49,6 +49,11 @@ class Receiver(Protocol):
         """How many watchers the stream has."""
         ...
 
+    @property
+    def events_pending(self) -> int:
+        """How many events wait to be sent."""
+        ...
+
     def watchers(self) -> Iterator[Watcher]:
         """The stream's watchers, in the order in which they were created."""
         ...

@@ -136,6 +136,7 @@ class WatchStream:
         delivery, size_bytes = self._queue.popleft()
         self._queued_events -= len(delivery.events) or 1
         self._queued_bytes -= size_bytes
+        self._hub.events_sent += len(delivery.events)
         if not had_room and self.has_room and self._hub.has_unsynced:
             self._hub.wake()
         return delivery
@@ -155,6 +156,11 @@ class WatchStream:
     def watcher_count(self) -> int:
         """How many watchers the stream has."""
         return len(self._watchers)
+
+    @property
+    def events_pending(self) -> int:
+        """How many events wait to be sent."""
+        return sum(len(delivery.events) for delivery, _ in self._queue)
 
     # -- for the hub
 
