@@ -102,6 +102,7 @@ async def test_a_cancelled_request_that_still_waits_is_not_proposed(nursery: tri
     with trio.move_on_after(0):
         await proposals.submit(put(b"a"))
     assert list(proposals.take_batches()) == []
+    assert proposals.status().failed == 1
 
 
 async def test_a_result_for_someone_who_left_is_nobodys(submissions: Callable[[Proposals], Submissions]) -> None:

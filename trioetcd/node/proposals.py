@@ -14,6 +14,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+import trio
+
 from trioetcd.api.errors import ApiError, Code, ErrorKind
 from trioetcd.api.proto_codec import encoded_size
 from trioetcd.node.parking import Parked, Signal, gather
@@ -106,7 +108,11 @@ class Proposals:
         self._check_size(waiting)
         self._waiting.append(waiting)
         self._work.set()
-        return await waiting.parked.wait()
+        try:
+            return await waiting.parked.wait()
+        except trio.Cancelled:
+            self._failed += 1  # as etcd counts those whose clients went away, or set a deadline that passed
+            raise
 
     def _check_size(self, waiting: _Waiting) -> None:
         """Refuse what is larger than `--max-request-bytes`; the exact size is computed only when it may be."""
