@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import trio
@@ -10,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 from trioetcd.node.applier import SLICE_BYTES_MAX, SLICE_ENTRIES_MAX, Applier
 from trioetcd.raft.types import ConfState, Entry, SnapshotMetadata
 from trioetcd.storage.machine import AppliedPosition, Committed, Outcome
-from trioetcd.storage.requests import Proposal
+from trioetcd.storage.requests import Proposal, RaftRequest
 
 
 class Machine:
@@ -34,19 +35,21 @@ def entries(count: int, size_bytes: int) -> list[Entry]:
     return [Entry(1, index, data=bytes(size_bytes)) for index in range(1, count + 1)]
 
 
-def make_applier(machine: Machine, engine_lock: trio.Lock | None = None) -> Applier:
+def make_applier(
+    machine: Machine, engine_lock: trio.Lock | None = None, clock: Callable[[], float] = lambda: 0.0
+) -> Applier:
     return Applier(
         machine=machine,  # type: ignore[arg-type] # what the applier asks of it
         raw_node=SimpleNamespace(),  # type: ignore[arg-type]
         work=SimpleNamespace(),  # type: ignore[arg-type]
-        proposals=SimpleNamespace(proposal_of=lambda _: Proposal(1, ())),  # type: ignore[arg-type]
+        proposals=SimpleNamespace(proposal_of=lambda _: Proposal(1, (RaftRequest(None),))),  # type: ignore[arg-type]
         reconfiguration=SimpleNamespace(installed=lambda: None),  # type: ignore[arg-type]
         snapshotter=SimpleNamespace(is_due=False, install=machine.install),  # type: ignore[arg-type]
         membership=SimpleNamespace(changed=lambda: None),  # type: ignore[arg-type]
         wake_compactor=lambda: None,
         note_applied=lambda _run, _size_bytes: None,
         engine_lock=engine_lock or trio.Lock(),
-        clock=lambda: 0.0,
+        clock=clock,
     )
 
 
@@ -79,6 +82,15 @@ def test_one_slice_is_applied_at_once_and_what_is_behind_something_waits() -> No
     applier.submit(committed[-1:])
     assert machine.runs == [SLICE_ENTRIES_MAX]
     assert applier.status().queued == 2
+
+
+def test_requests_of_a_slow_slice_are_counted() -> None:
+    times = iter((1.0, 1.05, 2.0, 2.2))
+    applier = make_applier(Machine(), clock=lambda: next(times))
+    applier.submit(entries(1, 10))
+    assert applier.status().slow == 0
+    applier.submit(entries(1, 10))
+    assert applier.status().slow == 1
 
 
 async def test_who_no_longer_waits_is_forgotten(nursery: trio.Nursery) -> None:

@@ -57,7 +57,7 @@ NOT_FILLED_HERE = {
     "etcd_network_snapshot_send_failures": "tests/peer",
     "etcd_server_heartbeat_send_failures_total": "no tick is late",
     "etcd_server_proposals_pending": "everything is committed by the time it is looked at",
-    "etcd_server_slow_apply_total": "time does not pass while something is applied; test_applier",
+    "etcd_server_slow_apply_total": "time stands still while something is applied; test_applier",
     "etcd_server_slow_read_indexes_total": "no answer is late; test_reads",
 }
 """Families that stay at zero in the run below, and why, or where they are tested."""

@@ -126,6 +126,7 @@ async def test_a_retry_has_a_new_id_and_an_answer_to_the_old_one_counts_for_noth
     rig.loop.take([ReadState(0, first)])
     await trio.sleep(0.1)
     assert rig.outcomes == []
+    assert rig.loop.status().late_answers == 1
     rig.loop.take([ReadState(0, second)])
     await trio.sleep(0.1)
     assert rig.outcomes == ["may read"]

@@ -29,6 +29,8 @@ async def test_a_damaged_snapshot_is_dropped_and_reported(autojump_clock, cluste
     assert [(sink.finished, sink.aborted) for sink in two.handler.sinks] == [(False, True)]
     [entry] = [e for e in cluster.capture.entries if "did not reach" in e["event"]]
     assert "failed to save KV snapshot: the checksum of a slice" in entry["reason"]
+    assert [c.snapshots_failed for c in one.transport.counters()] == [1]
+    assert [(c.snapshots_received, c.snapshots_not_received) for c in two.transport.counters()] == [(0, 1)]
     one.handler.state = (b"state", b"end")
     one.transport.send([make.snap()])
     await two.handler.wait_received(1)
