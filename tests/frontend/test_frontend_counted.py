@@ -62,3 +62,20 @@ async def test_streams(serve, member: FakeMember) -> None:
         assert count_of(member, "LeaseKeepAlive") == (2, {Code.OK: 1, Code.UNAVAILABLE: 1})
         assert count_of(member, "Snapshot") == (2, {Code.OK: 2})
         assert count_of(member, "Watch") == (2, {Code.CANCELED: 2})
+
+
+async def test_bytes_are_those_of_messages_without_heads_and_errors(serve, member: FakeMember) -> None:
+    def bytes_of(name: str) -> tuple[int, int]:
+        calls = member.rpc_calls(next(rpc for rpc in RPCS if rpc.name == name))
+        return calls.received_bytes, calls.sent_bytes
+
+    async with serve() as server:
+        client = server.client()
+        answer = await client.request("POST", "/v3/kv/put", [], b'{"key":"YQ=="}')
+        await client.request("POST", "/v3/kv/put", [], b"{bad")
+        assert bytes_of("Put") == (14, len(answer.body))
+        answer = await client.request("POST", "/v3/lease/keepalive", body=b'{"ID":"5"}')
+        await client.request("POST", "/v3/lease/keepalive", body=b'{"ID":"-5"}')
+        assert bytes_of("LeaseKeepAlive") == (21, len(answer.body))
+        answer = await client.request("POST", "/v3/maintenance/snapshot", body=b"{}")
+        assert bytes_of("Snapshot") == (2, len(answer.body))

@@ -71,7 +71,7 @@ class RpcCounters:
         every = self._calls.values()
         yield f"{_header(_RECEIVED_BYTES)}{_RECEIVED_BYTES} {sum(one.received_bytes for one in every)}\n"
         yield f"{_header(_SENT_BYTES)}{_SENT_BYTES} {sum(one.sent_bytes for one in every)}\n"
-        yield _header(_REQUESTS)
+        yield _header(_REQUESTS)  # hardly any client over HTTP tells its version: it is not looked at
         for kind in ("stream", "unary"):
             count = sum(self.of(rpc).started_count for rpc in RPCS if (_kind(rpc) == "unary") is (kind == "unary"))
             yield f'{_REQUESTS}{{client_api_version="unknown",type="{kind}"}} {count}\n'
