@@ -41,7 +41,7 @@ _TOKEN: Final = re.compile(rb'[ \t\r\n,:]*+("[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]
 # Inside a container: strings and containers with neither in them, as many as follow each other; or one bracket.
 _LEAF: Final = re.compile(rb'\{[^{}\[\]"]*+\}|\[[^{}\[\]"]*+\]')
 _BRACKETS: Final = re.compile(
-    rb'(?:(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|\{[^{}\[\]"]*+\}|\[[^{}\[\]"]*+\])[^{}\[\]"]*+)++|[{}\[\]]'
+    rb'(?:(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|\{[^{}\[\]"]*+\}|\[[^{}\[\]"]*+\])[^{}\[\]"]*+){1,256}|[{}\[\]]'
 )
 
 
