@@ -1,4 +1,4 @@
-"""Ways for a task to wait that cost one reschedule and no channel, and a moment in which waiters gather.
+"""Two ways for a task to wait that cost one reschedule and no channel.
 
 A value through a memory channel costs 6.5 microseconds and two wake-ups; a parked task costs one. At 20,000 requests
 a second that is the difference, so the hot paths use these and nothing else does.
@@ -6,32 +6,8 @@ a second that is the difference, so the hot paths use these and nothing else doe
 
 from __future__ import annotations
 
-from collections.abc import Sized
-from typing import Final
-
 import outcome
 import trio
-
-_BURST_MIN: Final = 4
-_BURST_MAX: Final = 512
-"""A round gains little from more: what it costs is below a microsecond a request."""
-
-
-async def gather(waiting: Sized) -> None:
-    """Let those that are on their way join those that wait already, before a round begins that serves all who wait.
-
-    While many clients each wait for their answer, they send again in one burst, when the last round was answered; and
-    it takes some turns of the scheduler to read it. A round that begins after the first of these turns leaves the
-    others to the next, and so it stays: two rounds take turns, each with half the clients. Measured with puts at 64
-    connections: 61 instead of 30 requests a sync and a sixth more of them in the same time; at 16, a quarter more.
-
-    A few do not wait. A request is read two turns after its bytes came: one wakes its task, which asks in the next.
-    """
-    before = 0
-    while _BURST_MIN <= len(waiting) < _BURST_MAX and len(waiting) - before >= _BURST_MIN // 2:
-        before = len(waiting)
-        await trio.lowlevel.checkpoint()
-        await trio.lowlevel.checkpoint()
 
 
 class Signal:

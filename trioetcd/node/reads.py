@@ -13,7 +13,7 @@ import trio
 
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.node.leadership import Leadership
-from trioetcd.node.parking import Parked, Signal, gather
+from trioetcd.node.parking import Parked, Signal
 from trioetcd.raft.types import ReadState
 
 RETRY_SECONDS: Final = 0.5
@@ -125,7 +125,6 @@ class ReadLoop:
         task_status.started()
         while True:
             await self._asked.wait()
-            await gather(self._waiting)
             served, self._waiting = self._waiting, []
             self._rounds += 1
             try:
