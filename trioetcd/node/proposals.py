@@ -131,8 +131,8 @@ class Proposals:
         While many clients each wait for their answer, they send again in one burst, when the last batch was answered;
         and it takes some turns of the scheduler to read it. A batch that is taken after the first of these turns
         leaves the others to the next, and so it stays: two batches take turns, each of half the clients. Measured
-        with puts at 64 connections: 61 instead of 30 requests a sync and about a tenth more of them in the same time; at
-        16, a quarter more.
+        with puts at 64 connections: 61 instead of 30 requests a sync and about a tenth more of them in the same
+        time; at 16, a quarter more.
 
         A few requests do not wait. A request is read two turns after its bytes came: one wakes its task, which submits
         in the next.
