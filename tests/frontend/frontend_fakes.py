@@ -16,8 +16,9 @@ from trioetcd.api.services import Rpc
 from trioetcd.frontend.member import VersionInfo
 from trioetcd.metrics import RpcCalls, RpcCounters
 from trioetcd.node.service.context import CallContext
+from trioetcd.node.service.two_steps import TwoSteps
 from trioetcd.node.service.watch import WatchMessage
-from trioetcd.node.services import find_method
+from trioetcd.node.services import find_method, find_two_steps
 from trioetcd.storage.mvcc.watch_delivery import SharedEvent, WatchDelivery
 
 HEADER = m.ResponseHeader(cluster_id=1, member_id=2, revision=3, raft_term=4)
@@ -135,6 +136,9 @@ class FakeServices:
 
     def method(self, rpc: Rpc) -> Callable[..., Any] | None:
         return find_method(self, rpc)
+
+    def two_steps(self, rpc: Rpc) -> TwoSteps | None:
+        return find_two_steps(self, rpc)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Final
 import trio
 
 from trioetcd.frontend.hosts import Table
-from trioetcd.http11 import BadRequest, HttpError, ServerConnection
+from trioetcd.http11 import BadRequest, Begun, HttpError, Request, ServerConnection
 from trioetcd.node.service.context import CallContext
 
 _CLOSE_SECONDS: Final = 1.0
@@ -40,12 +40,19 @@ class ClientSession:
     async def _serve(self) -> None:
         connection, routes, anonymous = self.connection, self._routes, self._anonymous
         try:
-            while (request := await connection.next_request()) is not None:
+            while (request := await connection.next_request(self._begin)) is not None:
                 handler = routes.find(request)
                 self.streams = handler.is_stream
                 await handler.handle(connection, request, anonymous)
         except BadRequest as error:
             await connection.refuse(error)
+
+    def _begin(self, request: Request) -> Begun | None:
+        handler = self._routes.find_beginner(request)
+        if handler is None:
+            return None
+        self.streams = False
+        return handler.begin(self.connection, request, self._anonymous)
 
     async def _close(self) -> None:
         try:

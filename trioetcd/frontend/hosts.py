@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Final, Protocol
 
 from trioetcd.frontend.heads import TEXT, Cors
-from trioetcd.frontend.limited import Handler
+from trioetcd.frontend.limited import Beginner, Handler
 from trioetcd.frontend.routes import Fixed
 from trioetcd.http11 import Request
 
@@ -35,6 +35,10 @@ class Table(Protocol):
         """The handler; always one. Raises BadRequest for a target that is none."""
         ...
 
+    def find_beginner(self, request: Request) -> Beginner | None:
+        """What may begin it at once, if there is any."""
+        ...
+
 
 class HostGuard:
     """A table whose requests came to one of the `hosts`; others are misdirected."""
@@ -45,15 +49,23 @@ class HostGuard:
 
     def find(self, request: Request) -> Handler:
         """What the table has, or the refusal."""
-        host = _hostname(request.headers.get(b"host", b"").decode("latin-1"))
+        host = _host_of(request)
         if host in self._hosts:
             return self._table.find(request)
         return Fixed(Cors(()), 421, TEXT, _UNRECOGNIZED.format(host=host).encode())
+
+    def find_beginner(self, request: Request) -> Beginner | None:
+        """What the table has, for one of the hosts."""
+        return self._table.find_beginner(request) if _host_of(request) in self._hosts else None
 
 
 def guard_hosts(table: Table, hosts: Collection[str]) -> Table:
     """The table itself when every host is answered."""
     return table if "*" in hosts else HostGuard(table, hosts=hosts)
+
+
+def _host_of(request: Request) -> str:
+    return _hostname(request.headers.get(b"host", b"").decode("latin-1"))
 
 
 def _hostname(authority: str) -> str:

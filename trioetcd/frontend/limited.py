@@ -11,7 +11,7 @@ from typing import Protocol
 
 import trio
 
-from trioetcd.http11 import Request, ServerConnection
+from trioetcd.http11 import Begun, Request, ServerConnection
 from trioetcd.node.service.context import CallContext
 
 
@@ -25,6 +25,14 @@ class Handler(Protocol):
 
     async def handle(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> None:
         """Answer it whole."""
+        ...
+
+
+class Beginner(Protocol):
+    """What begins a request in the turn in which it came, for whoever has the result to answer it."""
+
+    def begin(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> Begun | None:
+        """Take the request upon itself; or None, and nothing has happened."""
         ...
 
 

@@ -10,6 +10,7 @@ from trioetcd.api.services import Rpc
 from trioetcd.config.version import VersionInfo
 from trioetcd.metrics import RpcCalls
 from trioetcd.node.service.context import CallContext
+from trioetcd.node.service.two_steps import TwoSteps
 
 
 class Following(Protocol):
@@ -30,6 +31,10 @@ class Services(Protocol):
         generator function of the same. `LeaseKeepAlive` answers each request as if it were unary, and `Watch` opens a
         session with a context, as a context manager.
         """
+        ...
+
+    def two_steps(self, rpc: Rpc) -> TwoSteps | None:
+        """The same of a unary RPC that can be begun without waiting; None for others."""
         ...
 
     @property

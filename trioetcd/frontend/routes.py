@@ -9,7 +9,7 @@ import trio
 
 from trioetcd.api.services import RPCS, Rpc
 from trioetcd.frontend.heads import TEXT, Cors, Head
-from trioetcd.frontend.limited import Handler, LimitedHandler
+from trioetcd.frontend.limited import Beginner, Handler, LimitedHandler
 from trioetcd.frontend.member import FrontendMember
 from trioetcd.frontend.pages import get_pages, metrics_page
 from trioetcd.frontend.paths import BadPathError, clean_path, decode_path, location, redirect_body
@@ -64,6 +64,11 @@ class Routes:
         self._asterisk = Fixed(Cors(()), 200, (), b"")
         # A POST on a known path is found by one lookup of the raw target; all else takes the long way.
         self._posts = {path: row.handler for path, row in self._rows.items() if row.methods == _POST}
+        self._beginners = {
+            path: handler
+            for path, handler in self._posts.items()
+            if isinstance(handler, UnaryHandler) and handler.begins
+        }
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -87,6 +92,10 @@ class Routes:
         if path.startswith("/v3beta/"):
             path = "/v3/" + path.removeprefix("/v3beta/")
         return self._find_decoded(request, path)
+
+    def find_beginner(self, request: Request) -> Beginner | None:
+        """What may begin a request at once: of the RPCs that clients call most, under their usual paths."""
+        return self._beginners.get(request.target) if request.method == "POST" else None
 
     def _find_decoded(self, request: Request, path: str) -> Handler:
         cleaned = clean_path(path)

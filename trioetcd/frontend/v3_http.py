@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,10 +15,11 @@ from trioetcd.api.proto_codec import encoded_size
 from trioetcd.api.services import Rpc
 from trioetcd.frontend.heads import GRPC_JSON, JSON, Cors, Head
 from trioetcd.frontend.member import Services
-from trioetcd.frontend.metadata import call_context, checked_timeout
-from trioetcd.http11 import BadBody, BodyTooLarge, Request, ServerConnection
+from trioetcd.frontend.metadata import call_context, checked_timeout, is_plain
+from trioetcd.http11 import BadBody, Begun, BodyTooLarge, Headers, Request, ServerConnection
 from trioetcd.metrics import RpcCalls
 from trioetcd.node.service.context import CallContext
+from trioetcd.node.service.two_steps import TakesLonger
 
 GRPC_OVERHEAD_BYTES: Final = 512 * 1024
 """etcd's: how much more than `--max-request-bytes` its gRPC server takes before it refuses a message unseen."""
@@ -84,6 +86,7 @@ class UnaryHandler:
         self._calls = calls
         self._request_class = rpc.request
         self._method: UnaryMethod | None = services.method(rpc)
+        self._steps = services.two_steps(rpc)
         self._head = Head(cors, 200, GRPC_JSON)
         self._errors = errors
         self._max_request_bytes = max_request_bytes
@@ -120,6 +123,49 @@ class UnaryHandler:
             calls.sent_bytes += len(data)
             await connection.respond_prepared(self._head.prepared(headers), data)
 
+    @property
+    def begins(self) -> bool:
+        """Whether `begin` takes calls upon itself."""
+        return self._steps is not None
+
+    def begin(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> Begun | None:
+        """Begin a usual call; whoever has the result answers. None, and nothing has happened: `handle` it.
+
+        What says more than its body does, and whatever is to be refused, takes the long way.
+        """
+        steps, body, headers = self._steps, request.body, request.headers
+        if steps is None or body is None or len(body) > self._message_bytes_max or not is_plain(headers):
+            return None
+        call = _BegunCall(connection, headers, self)
+        try:
+            message: object = decode(self._request_class, body)
+            waits = steps.begin(message, anonymous, call)
+        except (JsonError, ApiError, TakesLonger):
+            return None
+        calls = self._calls
+        calls.received_bytes += len(body)
+        calls.started()
+        call.finish = partial(steps.finish, message, anonymous)
+        if not waits:
+            call.wake(None)
+        return call
+
+    def answer_begun(self, connection: ServerConnection, headers: Headers, response: object) -> None:
+        """Send the response to a call that was begun, or the error."""
+        calls = self._calls
+        if isinstance(response, ApiError):
+            calls.handled(response.code)
+            connection.answer_begun(self._errors.of(response).prepared(headers), encode_unary_error(response))
+            return
+        data = encode(response)
+        calls.handled(Code.OK)
+        calls.sent_bytes += len(data)
+        connection.answer_begun(self._head.prepared(headers), data)
+
+    def note_abandoned(self) -> None:
+        """A call that was begun has nobody any more who would hear its answer."""
+        self._calls.handled(Code.CANCELED)
+
     async def call_unheard(self, body: bytes, context: CallContext) -> None:
         """Make a call whose client is not there to be told the outcome, whatever it is."""
         try:
@@ -138,6 +184,46 @@ class UnaryHandler:
     async def _answer_error(self, connection: ServerConnection, request: Request, error: ApiError) -> None:
         head = self._errors.of(error).prepared(request.headers)
         await connection.respond_prepared(head, encode_unary_error(error))
+
+
+class _BegunCall:
+    """A call that waits for its result without a task: the service wakes or fails it, the connection abandons it."""
+
+    __slots__ = ("_connection", "_handler", "_headers", "finish", "is_waiting")
+
+    def __init__(self, connection: ServerConnection, headers: Headers, handler: UnaryHandler) -> None:
+        self._connection = connection
+        self._headers = headers
+        self._handler = handler
+        self.is_waiting = True
+        self.finish: Callable[[object], object]
+
+    def wake(self, value: object) -> None:
+        """Answer with what the second step makes of the result."""
+        if not self.is_waiting:
+            return
+        try:
+            response = self.finish(value)
+        except ApiError as error:
+            response = error
+        self._answer(response)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error of the API; another is a defect, which ends the member."""
+        if not self.is_waiting:
+            return
+        if not isinstance(error, ApiError):
+            raise error
+        self._answer(error)
+
+    def _answer(self, response: object) -> None:
+        self.is_waiting = False
+        self._handler.answer_begun(self._connection, self._headers, response)
+
+    def abandon(self) -> None:
+        """Give it up; a write may still be applied."""
+        self.is_waiting = False
+        self._handler.note_abandoned()
 
 
 async def counted_call(

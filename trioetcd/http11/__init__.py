@@ -28,13 +28,14 @@ from trioetcd.http11.parser import Engine
 from trioetcd.http11.readiness import Readiness
 from trioetcd.http11.reaper import Reaper
 from trioetcd.http11.responses import DateField, prepare_head
-from trioetcd.http11.server import Phase, ServerConnection
+from trioetcd.http11.server import Begun, Phase, ServerConnection
 from trioetcd.http11.streams import LeanSocketStream
 
 __all__ = [
     "BadBody",
     "BadRequest",
     "BadResponse",
+    "Begun",
     "BodyTooLarge",
     "BurstListener",
     "ClientConnection",

@@ -69,6 +69,11 @@ class RememberingParser:
         return self._parser.in_head
 
     @property
+    def recalled(self) -> Request | None:
+        """The next request, if it is one whose head is known, whole and alone."""
+        return self._recalled
+
+    @property
     def is_between(self) -> bool:
         """Whether nothing of a request is there that was not taken."""
         return self._recalled is None and self._parser.is_between

@@ -7,6 +7,9 @@ a burst of requests one wait. Measured with a trivial handler at 64 connections:
 CPU a request, 40,000 instead of 31,000 requests a second. A connection that is alone pays one more step of the
 scheduler, about 8 microseconds.
 
+The task of a socket may leave word what is to be done in place of waking it: a request that is answered in the turn in
+which it came costs no step of the scheduler at all, which is a quarter of what a range costs.
+
 An edge tells of a change, not of a state, so three things are remembered for a socket: an edge that came while nobody
 waited; that a read filled its buffer, and more may be there; and that the other side has ended its side or the
 connection broke, after which it is always ready.
@@ -15,6 +18,7 @@ connection broke, after which it is always ready.
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 from typing import Final
 
 import outcome
@@ -34,9 +38,11 @@ class Readiness:
         self.outbox: Final = Outbox()
         self._epoll = select.epoll()
         self._watched = 0
-        self._waiting: dict[int, trio.lowlevel.Task] = {}
+        self._waiting: dict[int, tuple[trio.lowlevel.Task, Callable[[], bool] | None]] = {}
         self._ready: set[int] = set()
         self._ended: set[int] = set()
+        self._burst = 0  # sockets that became ready together, while they are looked after
+        self.begun = 0  # requests that are served while their connection waits to be read
 
     @classmethod
     def create(cls) -> Readiness | None:
@@ -54,28 +60,37 @@ class Readiness:
         self._watched -= 1
         self._ready.discard(fd)
         self._ended.discard(fd)
-        task = self._waiting.pop(fd, None)
-        if task is not None:
+        if (waiter := self._waiting.pop(fd, None)) is not None:
             closed = trio.ClosedResourceError("this connection was closed by this program")
-            trio.lowlevel.reschedule(task, outcome.Error(closed))
+            trio.lowlevel.reschedule(waiter[0], outcome.Error(closed))
+
+    def wake(self, fd: int) -> None:
+        """Let a wait for the socket return, though nothing came."""
+        if (waiter := self._waiting.pop(fd, None)) is not None:
+            trio.lowlevel.reschedule(waiter[0])
 
     @property
     def is_gathering(self) -> bool:
-        """Whether answers should leave together: several connections do not wait to be read, so they are served."""
-        return self._watched - len(self._waiting) >= _GATHER_FROM
+        """Whether answers should leave together: several requests are being served."""
+        served = self._watched - len(self._waiting) + self.begun
+        return served >= _GATHER_FROM or self._burst >= _GATHER_FROM
 
     def more_may_be_there(self, fd: int) -> None:
         """A read filled its buffer: the next wait must not wait for an edge."""
         self._ready.add(fd)
 
-    async def wait(self, fd: int) -> None:
-        """Wait until a read is worth trying; one task a socket. A checkpoint."""
+    async def wait(self, fd: int, serve: Callable[[], bool] | None = None) -> None:
+        """Wait until a read is worth trying; one task a socket. A checkpoint.
+
+        With `serve`, that is called when something comes, in place of waking the task, until it returns True. What it
+        raises is raised here.
+        """
         if fd in self._ready or fd in self._ended:
             await trio.lowlevel.checkpoint_if_cancelled()  # the edge is not forgotten before the read is certain
             self._ready.discard(fd)
             await trio.lowlevel.cancel_shielded_checkpoint()
             return
-        self._waiting[fd] = trio.lowlevel.current_task()
+        self._waiting[fd] = (trio.lowlevel.current_task(), serve)
 
         def abort(_: object) -> trio.lowlevel.Abort:
             del self._waiting[fd]
@@ -92,18 +107,29 @@ class Readiness:
 
     async def _wake(self) -> None:
         ends = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-        waiting = self._waiting
         while True:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             ready = self._epoll.poll(0, _EVENTS_MAX)
+            self._burst = len(ready)
             for fd, events in ready:
                 if events & ends:
                     self._ended.add(fd)
-                task = waiting.pop(fd, None)
-                if task is not None:
-                    trio.lowlevel.reschedule(task)
-                else:
-                    self._ready.add(fd)
+                self._look_after(fd, is_ended=bool(events & ends))
+            self._burst = 0
+
+    def _look_after(self, fd: int, *, is_ended: bool) -> None:
+        waiter = self._waiting.get(fd)
+        if waiter is None:
+            self._ready.add(fd)
+            return
+        task, serve = waiter
+        result: outcome.Outcome[object] = outcome.Value(None)
+        if serve is not None and not is_ended:  # there will be no other edge: the task is to read up to the end
+            result = outcome.capture(serve)
+            if isinstance(result, outcome.Value) and not result.value:
+                return
+        if self._waiting.pop(fd, None) is not None:
+            trio.lowlevel.reschedule(task, result)
 
     def close(self) -> None:
         """Let the epoll go."""

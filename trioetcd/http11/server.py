@@ -2,12 +2,18 @@
 
 The usual request, of some hundred bytes in one segment, costs one receive, one feed of the parser and one send; no
 task and no cancel scope. Deadlines and departed clients are looked after by a `Reaper`, once for many connections.
+
+A plain request need not even wake the connection's task: it is offered, in the turn in which it came, to the `begin` of
+`next_request`, and what that takes upon itself is answered by whoever has the answer. The connection goes on being
+read meanwhile, which shows a departure; what comes before the answer waits for it.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -25,10 +31,26 @@ from trioetcd.http11.messages import (
 )
 from trioetcd.http11.parser import Engine
 from trioetcd.http11.responses import CONTINUE, LAST_CHUNK, DateField, bad_request, prepare_head
-from trioetcd.http11.streams import ReplayStream
+from trioetcd.http11.streams import LeanSocketStream, ReplayStream
 
 _LINGER_SECONDS: Final = 0.5
 """Go's: how long a client that still sends is given to read its answer before the connection is reset."""
+
+
+_LAST_ANSWER_SECONDS: Final = 0.25
+"""How long an answer that is under way is waited for once the client has ended its side: it may have left."""
+
+
+class Begun(Protocol):
+    """A request that somebody took upon himself, who calls `answer_begun` once, unless it is abandoned before."""
+
+    def abandon(self) -> None:
+        """The client is gone, or the connection is to end: nobody is there for the answer."""
+        ...
+
+
+Begin = Callable[[Request], Begun | None]
+"""Takes a request upon itself, or leaves it to the connection's task. It may answer before it returns."""
 
 
 class Phase(Enum):
@@ -60,10 +82,14 @@ class ServerConnection:
         self._stream = stream
         self._send_nowait = getattr(stream, "send_nowait", None)
         self._send_soon = getattr(stream, "send_soon", None)
+        self._shared_stream = stream if isinstance(stream, LeanSocketStream) and stream.is_shared else None
         parser = make_parser(engine, head_bytes_max=self.limits.head_bytes_max)
         self._parser = RememberingParser(parser, KnownHeads() if known_heads is None else known_heads)
         self._date = date or DateField()
         self._request: Request | None = None  # the one that is with its handler
+        self._begin: Begin | None = None
+        self._begun: Begun | None = None  # who has taken `_request` upon himself
+        self._answered: trio.Event | None = None  # while the connection's task waits for that answer
         self._unread: Request | None = None  # answered, but the rest of its body is still to come
         self._continue_sent = False
         self._last = False  # no request follows the present one
@@ -77,10 +103,11 @@ class ServerConnection:
 
     # -- requests
 
-    async def next_request(self) -> Request | None:
+    async def next_request(self, begin: Begin | None = None) -> Request | None:
         """Wait for the next request; None when no more come: the client closed, or the connection was told to end.
 
-        Raises BadRequest when what arrived is not HTTP: `refuse` it and close.
+        Plain requests are first offered to `begin`, where the stream is one that is read together with others. Raises
+        BadRequest when what arrived is not HTTP: `refuse` it and close.
         """
         assert self._request is None, "answer a request before asking for the next"
         if self._unread is not None and not self._last and not await self._drain(self._unread):
@@ -94,7 +121,10 @@ class ServerConnection:
                 return request
             if self._watcher is not None:
                 await self._unwatch(self._watcher)
-            if not await self._receive_ahead():
+            if begin is not None and self._shared_stream is not None:
+                if not await self._receive_and_begin(self._shared_stream, begin):
+                    return None
+            elif not await self._receive_ahead():
                 return None
         return None
 
@@ -147,15 +177,31 @@ class ServerConnection:
 
     async def respond_prepared(self, head: bytes, body: bytes) -> None:
         """Answer the present request with a head made by `prepare_head`, in one send."""
+        data = self._encode(head, body)
+        sent = 0 if self._send_soon is None else self._send_soon(data)
+        if sent < len(data):
+            await self._stream.send_all(memoryview(data)[sent:])
+
+    def answer_begun(self, head: bytes, body: bytes) -> None:
+        """Answer the request that `begin` took upon itself. What the socket does not take at once is sent later."""
+        stream = self._shared_stream
+        assert stream is not None, "requests are begun where there is an outbox for their answers"
+        stream.send_whole(self._encode(head, body))
+        if self._begun is not None:
+            self._begun = None
+            stream.count_begun(-1)
+            if self._answered is not None:
+                self._answered.set()
+            elif self._last:
+                stream.stop_receiving()
+
+    def _encode(self, head: bytes, body: bytes) -> bytes:
         request = self._present()
         if not (request.keep_alive and request.complete) or self._last or request.version_1_0:
             head += self._connection_field(request)
         content = b"" if request.method == "HEAD" else body
         self._request = None
-        data = b"%bDate: %b\r\nContent-Length: %d\r\n\r\n%b" % (head, self._date.value(), len(body), content)
-        sent = 0 if self._send_soon is None else self._send_soon(data)
-        if sent < len(data):
-            await self._stream.send_all(memoryview(data)[sent:])
+        return b"%bDate: %b\r\nContent-Length: %d\r\n\r\n%b" % (head, self._date.value(), len(body), content)
 
     async def start_stream(self, status: int, headers: HeaderList) -> None:
         """Begin a response of unknown length. Its head leaves together with the first chunk."""
@@ -250,6 +296,11 @@ class ServerConnection:
 
     async def aclose(self) -> None:
         """Close the connection; a client that still sends is read from for a moment, so that it sees its answer."""
+        if self._begun is not None:
+            self._begun.abandon()
+            self._begun = None
+            if self._shared_stream is not None:
+                self._shared_stream.count_begun(-1)
         try:
             if self._unread is not None and not self._received_eof:
                 await self._linger()
@@ -284,6 +335,45 @@ class ServerConnection:
         self._received_bytes += len(data)
         self._parser.feed(bytes(data))
         return True
+
+    async def _receive_and_begin(self, stream: LeanSocketStream, begin: Begin) -> bool:
+        """Receive until something comes that this task must see to; False at the end of what the client sends."""
+        self._begin = begin
+        self._receiving = True
+        try:
+            await stream.receive_into(self._take)
+        finally:
+            self._receiving = False
+        if self._begun is not None:
+            self._answered = trio.Event()
+            with trio.move_on_after(_LAST_ANSWER_SECONDS if self._received_eof else math.inf):
+                await self._answered.wait()
+            self._answered = None
+        return not self._received_eof
+
+    def _take(self, data: bytes) -> bool:
+        """Parse what came, and begin the request that it is; True when the connection's task must see to it."""
+        if not data:
+            self._received_eof = True
+            return True
+        self._received_bytes += len(data)
+        self._parser.feed(data)
+        request = self._parser.recalled
+        stream = self._shared_stream
+        if request is None or self._request is not None or self._last or stream is None or stream.has_unsent:
+            return True
+        assert self._begin is not None
+        self._request = request
+        begun = self._begin(request)
+        if begun is None:
+            self._request = None
+            return True
+        self._parser.take()
+        self.requests_served += 1
+        if self._request is not None:
+            self._begun = begun
+            stream.count_begun(1)
+        return False
 
     async def _promise(self, request: Request) -> None:
         if not self._continue_sent and request.expects_continue:

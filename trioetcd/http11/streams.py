@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -35,6 +36,8 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         self._readiness = readiness
         self._gathered = b""  # handed over by `send_soon`, and not yet to the socket
         self._finishing = trio.Lock()
+        self._take: Callable[[bytes], bool] = bool
+        self._is_enough = False  # of receiving, for `take` or who called `stop_receiving`
         self._closed = False
         if readiness is not None:
             readiness.add(self._fd)
@@ -59,6 +62,16 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         except OSError:
             sock.close()
             raise
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it waits together with others, so that requests may be begun and answered without its task."""
+        return self._readiness is not None
+
+    def count_begun(self, change: int) -> None:
+        """One request more, or less, is served while this waits to be read."""
+        if self._readiness is not None:
+            self._readiness.begun += change
 
     @property
     def peer_name(self) -> str:
@@ -88,6 +101,43 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
                 self._raise_if_closed()
                 raise trio.BrokenResourceError(f"the connection broke: {error}") from error
 
+    async def receive_into(self, take: Callable[[bytes], bool]) -> None:
+        """Give what comes to `take`, in the turn in which it comes, until that returns True.
+
+        `stop_receiving` ends it as well. An empty piece is the end of what the other side sends. Needs a `readiness`.
+        What `take` raises is raised here.
+        """
+        readiness = self._readiness
+        assert readiness is not None, "only a connection that waits together with others has somebody else to read it"
+        self._raise_if_closed()
+        self._take, self._is_enough = take, False
+        while not self._is_enough:
+            await readiness.wait(self._fd, self._give)
+            if not self._is_enough:
+                self._give()
+
+    def _give(self) -> bool:
+        """Read once; True when that is enough."""
+        try:
+            data = self._receive(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._raise_if_closed()
+            raise trio.BrokenResourceError(f"the connection broke: {error}") from error
+        self._is_enough = self._take(data)
+        if len(data) == _RECEIVE_BYTES:  # there will be no other edge for what is left
+            assert self._readiness is not None
+            self._readiness.more_may_be_there(self._fd)
+            self._is_enough = True
+        return self._is_enough
+
+    def stop_receiving(self) -> None:
+        """Let `receive_into` return."""
+        self._is_enough = True
+        if self._readiness is not None:
+            self._readiness.wake(self._fd)
+
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Hand over as many bytes as fit, and return their number."""
         self._raise_if_closed()
@@ -109,6 +159,26 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         self._gathered = data
         readiness.outbox.add(self)
         return len(data)
+
+    def send_whole(self, data: bytes) -> None:
+        """As `send_soon`, for who cannot wait: what the socket does not take is sent by the outbox.
+
+        That is one answer at most: no request is begun before it is gone. Needs a `readiness`.
+        """
+        readiness = self._readiness
+        assert readiness is not None, "the outbox is that of the readiness"
+        try:
+            sent = self.send_soon(data)
+        except trio.BrokenResourceError:
+            return  # the next read says so
+        if sent < len(data):
+            self._gathered += data[sent:]
+            readiness.outbox.add(self)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something is gathered, or waits for the socket."""
+        return bool(self._gathered)
 
     def flush(self) -> bool:
         """Send what `send_soon` took; False when the socket did not take all."""

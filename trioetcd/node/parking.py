@@ -6,6 +6,8 @@ a second that is the difference, so the hot paths use these and nothing else doe
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import outcome
 import trio
 
@@ -41,8 +43,25 @@ class Signal:
         return trio.lowlevel.Abort.SUCCEEDED
 
 
+class Waiter(Protocol):
+    """Who waits for one value: a task that is parked, or what goes on by itself when it is called."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the value is still wanted."""
+        ...
+
+    def wake(self, value: object) -> None:
+        """Hand the value over, if it is still wanted."""
+        ...
+
+    def fail(self, error: Exception) -> None:
+        """Hand over an error in its place."""
+        ...
+
+
 class Parked:
-    """One task that waits for one value; whoever has the value hands it over, at most once."""
+    """One task that waits for one value; whoever has the value hands it over, at most once. A `Waiter`."""
 
     __slots__ = ("_task",)
 

@@ -18,7 +18,7 @@ import trio
 
 from trioetcd.api.errors import ApiError, Code, ErrorKind
 from trioetcd.api.proto_codec import encoded_size
-from trioetcd.node.parking import Parked, Signal
+from trioetcd.node.parking import Parked, Signal, Waiter
 from trioetcd.storage.requests import (
     PROPOSAL_BYTES_MAX,
     Proposal,
@@ -56,15 +56,15 @@ class ProposalsStatus(NamedTuple):
 
 
 class _Waiting:
-    """A request that a task waits for. `encoded` is what the entry will hold of it."""
+    """A request whose result `waiter` waits for. `encoded` is what the entry will hold of it."""
 
-    __slots__ = ("encoded", "parked", "request", "submitted_at")
+    __slots__ = ("encoded", "request", "submitted_at", "waiter")
 
-    def __init__(self, request: RaftRequest, submitted_at: float) -> None:
+    def __init__(self, request: RaftRequest, waiter: Waiter, submitted_at: float) -> None:
         self.request = request
         self.encoded = encode_request(request)
         self.submitted_at = submitted_at
-        self.parked = Parked()
+        self.waiter = waiter
 
 
 class Batch(NamedTuple):
@@ -105,17 +105,18 @@ class Proposals:
         timeout that names its cause. After a timeout, or after cancellation, the request may still be applied.
         `bounded=False` is for the few requests of the member itself that must not starve when clients are too many.
         """
+        parked = Parked()
+        self.enqueue(request, parked, bounded=bounded)
+        return await parked.wait()
+
+    def enqueue(self, request: RaftRequest, waiter: Waiter, *, bounded: bool = True) -> None:
+        """As `submit`, for a waiter that gets the result, or the error; what is refused at once is raised."""
         if bounded and len(self._waiting) >= WAITING_REQUESTS_MAX:
             raise ApiError.of(ErrorKind.REQUEST_TOO_MANY_REQUESTS)
-        waiting = _Waiting(request, self._clock())
+        waiting = _Waiting(request, waiter, self._clock())
         self._check_size(waiting)
         self._waiting.append(waiting)
         self._work.set()
-        try:
-            return await waiting.parked.wait()
-        except trio.Cancelled:
-            self._failed += 1  # as etcd counts those whose clients went away, or set a deadline that passed
-            raise
 
     def _check_size(self, waiting: _Waiting) -> None:
         """Refuse what is larger than `--max-request-bytes`; the exact size is computed only when it may be."""
@@ -162,8 +163,10 @@ class Proposals:
             if taken and size_bytes > BATCH_BYTES_MAX:
                 break
             self._waiting.popleft()
-            if one.parked.is_waiting:
+            if one.waiter.is_waiting:
                 taken.append(one)
+            else:
+                self._failed += 1  # as etcd counts those whose clients went away, or set a deadline that passed
         return tuple(taken)
 
     def refuse(self, batch: Batch) -> None:
@@ -189,10 +192,12 @@ class Proposals:
         if batch is None:
             return
         for one, result in zip(batch.taken, results, strict=True):
-            if isinstance(result, ApiError):
-                one.parked.fail(result)
+            if not one.waiter.is_waiting:
+                self._failed += 1
+            elif isinstance(result, ApiError):
+                one.waiter.fail(result)
             else:
-                one.parked.wake(result)
+                one.waiter.wake(result)
 
     def expire(self) -> None:
         """Fail what has waited too long. The queues are in the order of submission: only their heads are looked at."""
@@ -208,9 +213,8 @@ class Proposals:
                 self._fail(one, self._explain_timeout(one.submitted_at))
 
     def _fail(self, one: _Waiting, error: ApiError) -> None:
-        if one.parked.is_waiting:
-            self._failed += 1
-            one.parked.fail(error)
+        self._failed += 1
+        one.waiter.fail(error)
 
     def status(self) -> ProposalsStatus:
         """How many requests are where."""

@@ -13,7 +13,7 @@ import trio
 
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.node.leadership import Leadership
-from trioetcd.node.parking import Parked, Signal
+from trioetcd.node.parking import Parked, Signal, Waiter
 from trioetcd.raft.types import ReadState
 
 RETRY_SECONDS: Final = 0.5
@@ -73,7 +73,7 @@ class ReadLoop:
         self._is_lone_voter = is_lone_voter
         self._timeout_seconds = timeout_seconds
         self._asked = Signal()
-        self._waiting: list[Parked] = []
+        self._waiting: list[Waiter] = []
         self._expected: bytes | None = None
         self._answer = Parked()
         self._rounds = 0
@@ -97,9 +97,13 @@ class ReadLoop:
         Raises `ApiError`: leader changed, request timed out. Cancelling it leaves the round to the others in it.
         """
         parked = Parked()
-        self._waiting.append(parked)
-        self._asked.set()
+        self.join(parked)
         await parked.wait()
+
+    def join(self, waiter: Waiter) -> None:
+        """Wake `waiter` once a read of the local state is linearizable, or fail it as `wait_linearizable` fails."""
+        self._waiting.append(waiter)
+        self._asked.set()
 
     def take(self, read_states: Sequence[ReadState]) -> None:
         """Take the core's answers; only the one that the running round expects counts."""
@@ -135,13 +139,13 @@ class ReadLoop:
             except ApiError as error:
                 self._fail(served, error)
             else:
-                for parked in served:
-                    parked.wake(None)
+                for waiter in served:
+                    waiter.wake(None)
 
-    def _fail(self, served: Sequence[Parked], error: ApiError) -> None:
+    def _fail(self, served: Sequence[Waiter], error: ApiError) -> None:
         self._failed += 1
-        for parked in served:
-            parked.fail(ApiError(error.code, error.message))  # each its own: being raised, it takes a traceback along
+        for waiter in served:
+            waiter.fail(ApiError(error.code, error.message))  # each its own: being raised, it takes a traceback along
 
     async def _read_index(self) -> int:
         """Ask until an answer comes; raises `ApiError` when the leader changes meanwhile."""

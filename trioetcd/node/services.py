@@ -27,6 +27,7 @@ from trioetcd.node.service.kv import KvService
 from trioetcd.node.service.lease import LeaseService
 from trioetcd.node.service.lock import LockService
 from trioetcd.node.service.maintenance import MaintenanceService
+from trioetcd.node.service.two_steps import TwoSteps
 from trioetcd.node.service.watch import WatchService
 
 _WORD_BOUNDARY: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -52,13 +53,29 @@ class Services:
         method = find_method(self, rpc)
         return None if method is None else self.guard.protect(rpc, method)
 
+    def two_steps(self, rpc: Rpc) -> TwoSteps | None:
+        """The two steps of a unary RPC, behind its rule; None for one that is served as a coroutine function alone."""
+        steps = find_two_steps(self, rpc)
+        return None if steps is None else self.guard.protect_steps(rpc, steps)
+
 
 def find_method(services: object, rpc: Rpc) -> Method | None:
     """The bare method of an RPC: `LeaseGrant` is `lease.lease_grant`, `HashKV` is `maintenance.hash_kv`."""
-    service = getattr(services, rpc.service.rpartition(".")[2].lower())
-    name = "open" if rpc.name == "Watch" else _WORD_BOUNDARY.sub("_", rpc.name).lower()
+    service, name = _names(services, rpc)
     method: Method | None = getattr(service, name, None)
     return method
+
+
+def find_two_steps(services: object, rpc: Rpc) -> TwoSteps | None:
+    """The bare two steps of an RPC: those of `Put` are `kv.begin_put` and `kv.finish_put`."""
+    service, name = _names(services, rpc)
+    begin, finish = getattr(service, f"begin_{name}", None), getattr(service, f"finish_{name}", None)
+    return None if begin is None or finish is None else TwoSteps(begin, finish)
+
+
+def _names(services: object, rpc: Rpc) -> tuple[object, str]:
+    service: object = getattr(services, rpc.service.rpartition(".")[2].lower())
+    return service, "open" if rpc.name == "Watch" else _WORD_BOUNDARY.sub("_", rpc.name).lower()
 
 
 def make_services(

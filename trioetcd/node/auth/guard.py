@@ -15,8 +15,10 @@ from trioetcd.api.errors import ApiError, Code, ErrorKind
 from trioetcd.api.services import Rpc
 from trioetcd.node.auth.authenticator import Authenticator
 from trioetcd.node.auth.rules import RULES, Rule
+from trioetcd.node.parking import Waiter
 from trioetcd.node.service.cluster import peer_urls_of
 from trioetcd.node.service.context import CallContext
+from trioetcd.node.service.two_steps import TakesLonger, TwoSteps
 
 Method = Callable[..., Any]
 """Of a unary RPC a coroutine function of request and context; of one that streams answers an async generator function
@@ -51,6 +53,18 @@ class Guard:
         if rpc.server_streaming and not rpc.client_streaming:
             return self._stream(rule, method)
         return self._unary(rpc, rule, method)
+
+    def protect_steps(self, rpc: Rpc, steps: TwoSteps) -> TwoSteps:
+        """The two steps of a method, for as long as everybody may: to ask who somebody is may take longer."""
+        rule = RULES.get(rpc.grpc_path)
+        authenticator, begin = self._authenticator, steps.begin
+
+        def begin_unless_asked(request: object, context: CallContext, waiter: Waiter) -> bool:
+            if rule is None or authenticator.is_on:
+                raise TakesLonger("whose call this is must be known first")
+            return begin(request, context, waiter)
+
+        return steps if rule is Rule.OPEN else steps._replace(begin=begin_unless_asked)
 
     def _unary(self, rpc: Rpc, rule: Rule | None, method: Method) -> Method:
         authenticator = self._authenticator
