@@ -73,5 +73,6 @@ def page(told: dict[str, Any]) -> str:
             figures = (statistics.median(values), min(values), max(values))
             rows.append((what, kind, *(f"{figure:.2f}" for figure in figures)))
     return table(("time from kill -9 of the leader", "server", "median", "least", "most"), rows) + (
-        "\n\nBoth wait for an election timeout drawn between one and two seconds before a survivor stands."
+        "\n\netcd waits for an election timeout, drawn between one and two seconds, before a survivor stands. So does "
+        "trioetcd when a leader falls silent; one whose address refuses connections it does not wait for."
     )

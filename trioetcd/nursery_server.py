@@ -121,6 +121,7 @@ class _Tree:
         )
         self._gateway.attach(
             driver=self._parts.driver,
+            gone_leader=self._parts.gone_leader,
             snapshotter=self._parts.snapshotter,
             membership=self._parts.membership,
             downgrades=self._parts.downgrades,
@@ -218,6 +219,7 @@ class _Tree:
     async def _start_upkeep(self, nursery: trio.Nursery) -> None:
         config, parts, machine = self._config, self._parts, self._parts.machine
         random = self._environment.random
+        await nursery.start(parts.gone_leader.run)
         await nursery.start(parts.reads.run)
         await nursery.start(parts.compactor.run)
         await nursery.start(parts.leaderless.run)

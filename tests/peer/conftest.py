@@ -75,6 +75,7 @@ class Handler:
     received: list[Message] = field(default_factory=list)
     bursts: list[int] = field(default_factory=list)
     unreachable: list[int] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
     snapshots: list[tuple[int, bool]] = field(default_factory=list)
     told_removed_by: list[int] = field(default_factory=list)
     sinks: list[Sink] = field(default_factory=list)
@@ -91,6 +92,9 @@ class Handler:
         self.received += messages
         self.bursts.append(len(messages))
         self._arrived()
+
+    def report_gone(self, member_id: int) -> None:
+        self.gone.append(member_id)
 
     def report_unreachable(self, member_id: int) -> None:
         self.unreachable.append(member_id)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pytest
 import trio
 import trio.testing
 
 from trioetcd.node.protocols import PeerInfo
+from trioetcd.peer.errors import PeerGone
 from trioetcd.peer.link import FORWARDS_SECONDS
 from trioetcd.peer.stream import STREAM_QUEUE_CAPACITY
 from trioetcd.peer.transport import COMPANY_SECONDS
@@ -214,3 +216,47 @@ async def test_a_peer_that_takes_nothing_is_given_up(autojump_clock, cluster) ->
     await trio.sleep(2)
     assert two.handler.received == []
     assert two.is_active(1)
+
+
+async def test_a_peer_whose_address_refuses_connections_is_gone(autojump_clock, cluster) -> None:
+    one, two = await cluster.pair()
+    one.handler.gone.clear()  # as it was before it listened
+    two.scope.cancel()
+    await trio.sleep(0.15)
+    assert one.handler.gone
+    assert set(one.handler.gone) == {2}
+    seen = len(one.handler.gone)
+    await trio.sleep(1)
+    assert len(one.handler.gone) > seen, "it is told again while it is so"
+
+
+async def test_a_peer_that_was_only_cut_off_is_not_gone(autojump_clock, cluster) -> None:
+    one, _ = await cluster.pair()
+    one.handler.gone.clear()  # as it was before it listened
+    cluster.network.partition("m1", "m2")
+    cluster.network.drop_connections("m1", "m2")
+    await trio.sleep(10)
+    assert not one.is_active(2)
+    assert not one.handler.gone
+
+
+async def test_a_peer_that_one_of_two_addresses_refuses_is_not_gone(autojump_clock, cluster) -> None:
+    one, two = await cluster.pair()
+    one.handler.gone.clear()  # as it was before it listened
+    one.transport.reconcile([PeerInfo(2, (two.url, "http://m2:9999"))], ())
+    cluster.network.partition("m1", "m2")  # a dial of the first waits in vain, one of the second is refused
+    cluster.network.drop_connections("m1", "m2")
+    await trio.sleep(10)
+    assert not one.handler.gone
+
+
+async def test_a_peer_is_not_gone_while_a_stream_from_it_stands(autojump_clock, cluster) -> None:
+    one, two = await cluster.pair()
+    one.handler.gone.clear()  # as it was before it listened
+    cluster.network.close_listener(two.url)
+    link = one.transport.peer(2).link
+    with pytest.raises(PeerGone):
+        await link.connect()
+    await trio.sleep(1)
+    assert one.is_active(2)
+    assert not one.handler.gone

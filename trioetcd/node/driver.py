@@ -114,6 +114,16 @@ class RaftDriver:
         self._raw_node.transfer_leader(member_id)
         self._work.set()
 
+    def forget_leader(self) -> None:
+        """Follow nobody, as the leader is known to be gone."""
+        self._raw_node.forget_leader()
+        self._work.set()
+
+    def campaign(self) -> None:
+        """Campaign now, if this member may."""
+        self._raw_node.campaign()
+        self._work.set()
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run rounds until cancelled. A disk that fails ends it with `DiskFailure`, and with it the member."""
         self._work.set()  # a log that was found may have something to apply

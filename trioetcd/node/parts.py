@@ -16,6 +16,7 @@ from trioetcd.node.bootstrap import Recovered
 from trioetcd.node.disk import Disk
 from trioetcd.node.driver import RaftDriver
 from trioetcd.node.environment import Environment
+from trioetcd.node.gone_leader import GoneLeader
 from trioetcd.node.leadership import Leadership
 from trioetcd.node.lease_primary import LeasePrimary
 from trioetcd.node.lessor import Lessor
@@ -95,6 +96,7 @@ class Parts:
         self.lessor = self._make_lessor()
         self.lease_primary = LeasePrimary(lessor=self.lessor, reads=self.reads, proposals=self.proposals)
         self.driver = self._make_driver()
+        self.gone_leader = self._make_gone_leader()
 
     def _make_core(self) -> RawNode:
         """The consensus core, at the position that the state machine has."""
@@ -248,5 +250,17 @@ class Parts:
             snapshotter=self.snapshotter,
             leadership=self.leadership,
             hard_state=self._recovered.hard_state,
+            log=self._environment.log,
+        )
+
+    def _make_gone_leader(self) -> GoneLeader:
+        return GoneLeader(
+            driver=self.driver,
+            leadership=self.leadership,
+            random=self._environment.random,
+            clock=trio.current_time,
+            pre_vote=self._config.pre_vote,
+            heartbeat_seconds=self._config.heartbeat_interval_ms / 1000,
+            election_seconds=self._config.election_timeout_ms / 1000,
             log=self._environment.log,
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from trioetcd.api import messages as m
 from trioetcd.log import Logger
 from trioetcd.node.driver import RaftDriver
+from trioetcd.node.gone_leader import GoneLeader
 from trioetcd.node.lease_primary import LeasePrimary
 from trioetcd.node.maintenance.downgrade import Downgrades
 from trioetcd.node.maintenance.hashing import hash_keys
@@ -34,6 +35,7 @@ class PeerGateway:
         self,
         *,
         driver: RaftDriver,
+        gone_leader: GoneLeader,
         snapshotter: Snapshotter,
         membership: MembershipView,
         downgrades: Downgrades,
@@ -42,6 +44,7 @@ class PeerGateway:
     ) -> None:
         """Take the parts that calls are passed on to."""
         self._driver = driver
+        self._gone_leader = gone_leader
         self._snapshotter = snapshotter
         self._membership = membership
         self._downgrades = downgrades
@@ -55,6 +58,10 @@ class PeerGateway:
     def report_unreachable(self, member_id: int) -> None:
         """Messages to this peer were lost."""
         self._driver.report_unreachable(member_id)
+
+    def report_gone(self, member_id: int) -> None:
+        """A peer's process is gone."""
+        self._gone_leader.note(member_id)
 
     def report_snapshot(self, member_id: int, *, ok: bool) -> None:
         """A snapshot to this peer was taken, or was not."""

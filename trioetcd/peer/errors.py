@@ -15,6 +15,10 @@ class PeerFailure(Exception):
     """A peer was not reached, fell silent, or broke the protocol; the text says which."""
 
 
+class PeerGone(PeerFailure):
+    """All addresses of a peer refuse connections: its process is gone."""
+
+
 class PeerRefused(PeerFailure):
     """A peer answered, and refused: `status` and the reason that it gave."""
 

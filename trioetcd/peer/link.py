@@ -12,7 +12,7 @@ import trio
 
 from trioetcd.http11 import ClientConnection, Headers, Response
 from trioetcd.log import Logger, Throttle
-from trioetcd.peer.errors import NETWORK_ERRORS, PeerFailure, PeerRefused, describe
+from trioetcd.peer.errors import NETWORK_ERRORS, PeerFailure, PeerGone, PeerRefused, describe
 from trioetcd.peer.guarded import GuardedStream
 from trioetcd.peer.headers import PeerIdentity, is_peer_url, write_headers
 from trioetcd.peer.inbox import Inbox
@@ -61,6 +61,7 @@ class Link:
         self._forwarded_at = -math.inf
         self._dialer = dialer
         self._known_urls = tuple(urls)
+        self._refusing: set[str] = set()  # of its URLs, those where nobody listened when last they were tried
         self._urls = self._known_urls  # in the order of trying: what last worked is first
 
     @property
@@ -83,7 +84,10 @@ class Link:
         return write_headers(self.local, to=self.peer_id)
 
     async def connect(self, *, receive_seconds: float = IO_SECONDS) -> tuple[GuardedStream, str]:
-        """A stream to the peer, and the name of its host; raises `PeerFailure`, and then the next URL is next."""
+        """A stream to the peer, and the name of its host; raises `PeerFailure`, and then the next URL is next.
+
+        The failure is `PeerGone` when nobody listened at any of the URLs when last they were tried.
+        """
         if not self._urls:
             raise PeerFailure("it has no peer URLs")
         url = self._urls[0]
@@ -95,10 +99,16 @@ class Link:
                 stream = await self._dialer.dial(url)
         except trio.TooSlowError:
             self._put_last(url)
+            self._refusing.discard(url)
             raise PeerFailure(f"{url} did not answer within {DIAL_SECONDS:g} s") from None
         except (OSError, trio.BrokenResourceError) as error:
             self._put_last(url)
-            raise PeerFailure(f"{url} cannot be reached: {describe(error)}") from error
+            self._refusing.discard(url)
+            if isinstance(error, ConnectionRefusedError):
+                self._refusing.add(url)
+            failure = PeerGone if self._refusing.issuperset(self._urls) else PeerFailure
+            raise failure(f"{url} cannot be reached: {describe(error)}") from error
+        self._refusing.clear()
         return GuardedStream(stream, receive_seconds=receive_seconds, send_seconds=IO_SECONDS), urlsplit(url).netloc
 
     def _put_last(self, url: str) -> None:

@@ -41,6 +41,9 @@ class RaftHandler(Protocol):
     def report_unreachable(self, member_id: int) -> None:
         """Messages to this peer were lost: replication to it should probe."""
 
+    def report_gone(self, member_id: int) -> None:
+        """This peer's process is gone: its addresses refuse connections, and no stream from it stands."""
+
     def report_snapshot(self, member_id: int, *, ok: bool) -> None:
         """The snapshot to this peer arrived and was taken, or did not."""
 

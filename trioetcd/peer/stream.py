@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from trioetcd.peer.errors import PeerFailure, PeerRefused
+from trioetcd.peer.errors import PeerFailure, PeerGone, PeerRefused
 from trioetcd.peer.framing import FRAME_BYTES_TARGET, HEARTBEAT_FRAME, DamagedFrame, decode_frame, encode_frame
 from trioetcd.peer.guarded import GuardedStream
 from trioetcd.peer.link import IO_SECONDS, Link
@@ -55,6 +55,8 @@ class StreamReader:
                 self._down(self._link.refused(refusal))
             except PeerFailure as failure:
                 self._down(failure)
+                if isinstance(failure, PeerGone) and not self._link.activity.is_active:
+                    self._link.handler.report_gone(self._link.peer_id)
             await trio.sleep(REDIAL_SECONDS)
 
     def _down(self, failure: PeerFailure) -> None:

@@ -1,0 +1,149 @@
+"""A leader whose process is gone is followed at once; one that only seems to be gone loses nothing by it."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+import structlog
+import trio
+from structlog.testing import LogCapture
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trioetcd.api import messages as m
+from trioetcd.node.gone_leader import GoneLeader
+from trioetcd.node.leadership import Leadership
+from trioetcd.node.service.context import ANYONE
+from trioetcd.raft.types import NO_NODE, StateType
+from trioetcd.testing.cluster import MemoryCluster
+
+ONE, LEADER, THIRD = 1, 2, 3
+HEARTBEAT_SECONDS = 0.1
+ELECTION_SECONDS = 1.0
+
+
+class Core:
+    """A follower that does as it is told, and campaigns without success."""
+
+    def __init__(self, leadership: Leadership) -> None:
+        self._leadership = leadership
+        self.campaigns: list[float] = []
+
+    def forget_leader(self) -> None:
+        self._leadership.update(lead=NO_NODE, state=StateType.FOLLOWER, term=1)
+
+    def campaign(self) -> None:
+        self.campaigns.append(trio.current_time())
+
+
+class Case:
+    """One follower of `LEADER`, with its clock at 0."""
+
+    def __init__(self, *, pre_vote: bool = True) -> None:
+        self.leadership = Leadership(member_id=ONE, clock=trio.current_time)
+        self.leadership.update(lead=LEADER, state=StateType.FOLLOWER, term=1)
+        self.core = Core(self.leadership)
+        self.gone = GoneLeader(
+            driver=self.core,
+            leadership=self.leadership,
+            random=Random(7),
+            clock=trio.current_time,
+            pre_vote=pre_vote,
+            heartbeat_seconds=HEARTBEAT_SECONDS,
+            election_seconds=ELECTION_SECONDS,
+            log=structlog.wrap_logger(None, processors=[LogCapture()]),
+        )
+
+
+@pytest.fixture
+async def case(autojump_clock: MockClock, nursery: trio.Nursery) -> Case:
+    case = Case()
+    await nursery.start(case.gone.run)
+    return case
+
+
+async def test_it_is_forgotten_at_once_and_a_campaign_follows_within_a_heartbeat(case: Case) -> None:
+    case.gone.note(LEADER)
+    assert not case.leadership.has_leader
+    assert not case.core.campaigns, "the others are to find out as well"
+    await trio.sleep(HEARTBEAT_SECONDS)
+    assert len(case.core.campaigns) == 1
+
+
+async def test_attempts_end_with_the_election_timeout(case: Case) -> None:
+    begin = trio.current_time()
+    for _ in range(30):
+        case.gone.note(LEADER)
+        await trio.sleep(2 * HEARTBEAT_SECONDS)
+    assert len(case.core.campaigns) > 2
+    assert max(case.core.campaigns) - begin < ELECTION_SECONDS
+
+
+async def test_another_member_that_is_gone_changes_nothing(case: Case) -> None:
+    case.gone.note(THIRD)
+    await trio.sleep(HEARTBEAT_SECONDS)
+    assert case.leadership.lead == LEADER
+    case.gone.note(LEADER)
+    case.leadership.update(lead=THIRD, state=StateType.FOLLOWER, term=2)
+    case.gone.note(LEADER)
+    await trio.sleep(HEARTBEAT_SECONDS)
+    assert case.leadership.lead == THIRD
+    assert not case.core.campaigns
+
+
+async def test_a_leader_that_is_heard_again_is_followed(case: Case) -> None:
+    case.gone.note(LEADER)
+    case.leadership.update(lead=LEADER, state=StateType.FOLLOWER, term=1)
+    await trio.sleep(HEARTBEAT_SECONDS)
+    assert not case.core.campaigns
+
+
+async def test_without_pre_votes_the_election_timeout_is_waited_for(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    case = Case(pre_vote=False)
+    await nursery.start(case.gone.run)
+    case.gone.note(LEADER)
+    await wait_all_tasks_blocked()
+    await trio.sleep(ELECTION_SECONDS)
+    assert case.leadership.lead == LEADER
+    assert not case.core.campaigns
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("members", [3, 5])
+async def test_a_killed_leader_is_followed_before_an_election_timeout(
+    autojump_clock: MockClock, members: int, seed: int
+) -> None:
+    async with MemoryCluster(members, seed=seed) as cluster:
+        old = await cluster.wait_leader()
+        await old.services.kv.put(m.PutRequest(key=b"key", value=b"old"), ANYONE)
+        await old.kill()
+        begin = trio.current_time()
+        new = await cluster.wait_leader()
+        assert trio.current_time() - begin < ELECTION_SECONDS
+        found = await new.services.kv.range(m.RangeRequest(key=b"key"), ANYONE)
+        assert found.kvs[0].value == b"old"
+
+
+async def test_a_leader_that_is_only_cut_off_is_waited_for(autojump_clock: MockClock) -> None:
+    async with MemoryCluster(3) as cluster:
+        old = await cluster.wait_leader()
+        others = [number for number, one in enumerate(cluster.members) if one is not old]
+        begin = trio.current_time()
+        cluster.partition([cluster.members.index(old)], others)
+        await cluster.wait_for(lambda: any(cluster.members[one].is_leader for one in others), "a new leader")
+        assert trio.current_time() - begin >= ELECTION_SECONDS - HEARTBEAT_SECONDS
+
+
+async def test_who_alone_believes_it_gone_disturbs_nobody(autojump_clock: MockClock) -> None:
+    async with MemoryCluster(3) as cluster:
+        leader = await cluster.wait_leader()
+        follower = next(one for one in cluster.members if one is not leader)
+        term = leader.parts.leadership.term
+        for _ in range(20):
+            follower.parts.gone_leader.note(leader.parts.leadership.member_id)
+            await trio.sleep(0.15)
+        await cluster.wait_for(lambda: follower.parts.leadership.has_leader, "the leader is heard again")
+        assert leader.is_leader
+        assert leader.parts.leadership.term == follower.parts.leadership.term == term
