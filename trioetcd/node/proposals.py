@@ -14,10 +14,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-import trio
-
 from trioetcd.api.errors import ApiError, Code, ErrorKind
 from trioetcd.api.proto_codec import encoded_size
+from trioetcd.node.gathering import gather
 from trioetcd.node.parking import Parked, Signal, Waiter
 from trioetcd.storage.requests import (
     PROPOSAL_BYTES_MAX,
@@ -36,9 +35,6 @@ NOBODY: Final = 0
 
 DROPPED: Final = (Code.UNKNOWN, "raft proposal dropped")
 """The core refused: leadership is being transferred, or too much is uncommitted (etcd-raft's ErrProposalDropped)."""
-_BURST_MIN: Final = 4
-_BURST_MAX: Final = 512
-"""A batch gains little from more: what a round costs is below a microsecond a request."""
 WAITING_REQUESTS_MAX: Final = 5000  # etcd refuses when so many entries are committed but not applied
 
 
@@ -127,22 +123,8 @@ class Proposals:
             raise ApiError.of(ErrorKind.REQUEST_TOO_LARGE)
 
     async def gather(self) -> None:
-        """Let requests that are just being read join those that wait, so that they share one entry and one sync.
-
-        While many clients each wait for their answer, they send again in one burst, when the last batch was answered;
-        and it takes some turns of the scheduler to read it. A batch that is taken after the first of these turns
-        leaves the others to the next, and so it stays: two batches take turns, each of half the clients. Measured
-        with puts at 64 connections: 61 instead of 30 requests a sync and about a tenth more of them in the same
-        time; at 16, a quarter more.
-
-        A few requests do not wait. A request is read two turns after its bytes came: one wakes its task, which submits
-        in the next.
-        """
-        before = 0
-        while _BURST_MIN <= len(self._waiting) < _BURST_MAX and len(self._waiting) - before >= _BURST_MIN // 2:
-            before = len(self._waiting)
-            await trio.lowlevel.checkpoint()
-            await trio.lowlevel.checkpoint()
+        """Let a burst that is being read join what waits."""
+        await gather(self._waiting)
 
     def take_batches(self) -> Iterator[Batch]:
         """Turn everything that waits into entries. What is cancelled by now is left out."""

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 import trio
 
 from trioetcd.api.errors import ApiError, ErrorKind
+from trioetcd.node.gathering import gather
 from trioetcd.node.leadership import Leadership
 from trioetcd.node.parking import Parked, Signal, Waiter
 from trioetcd.raft.types import ReadState
@@ -129,6 +130,7 @@ class ReadLoop:
         task_status.started()
         while True:
             await self._asked.wait()
+            await gather(self._waiting)
             served, self._waiting = self._waiting, []
             self._rounds += 1
             try:
