@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -60,7 +61,7 @@ class Rig:
             leadership=self.leadership,
             applied=self.applied,
             next_id=lambda: next(ids),
-            is_lone_voter=lambda: lone,
+            membership=SimpleNamespace(is_lone_voter=lone),
             timeout_seconds=TIMEOUT_SECONDS,
         )
 

@@ -7,6 +7,8 @@ from typing import Final
 import trio
 
 from trioetcd.frontend.hosts import Table
+from trioetcd.frontend.limited import Beginner
+from trioetcd.frontend.metadata import is_plain
 from trioetcd.http11 import BadRequest, Begun, HttpError, Request, ServerConnection
 from trioetcd.node.service.context import CallContext
 
@@ -48,7 +50,10 @@ class ClientSession:
             await connection.refuse(error)
 
     def _begin(self, request: Request) -> Begun | None:
-        handler = self._routes.find_beginner(request)
+        memo = request.memo
+        if not memo:
+            memo.append(self._routes.find_beginner(request) if is_plain(request.headers) else None)
+        handler: Beginner | None = memo[0]
         if handler is None:
             return None
         self.streams = False

@@ -32,7 +32,7 @@ class Beginner(Protocol):
     """What begins a request in the turn in which it came, for whoever has the result to answer it."""
 
     def begin(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> Begun | None:
-        """Take the request upon itself; or None, and nothing has happened."""
+        """Take the request, whose fields are plain, upon itself; or None, and nothing has happened."""
         ...
 
 

@@ -15,7 +15,7 @@ from trioetcd.api.proto_codec import encoded_size
 from trioetcd.api.services import Rpc
 from trioetcd.frontend.heads import GRPC_JSON, JSON, Cors, Head
 from trioetcd.frontend.member import Services
-from trioetcd.frontend.metadata import call_context, checked_timeout, is_plain
+from trioetcd.frontend.metadata import call_context, checked_timeout
 from trioetcd.http11 import BadBody, Begun, BodyTooLarge, Headers, Request, ServerConnection
 from trioetcd.metrics import RpcCalls
 from trioetcd.node.service.context import CallContext
@@ -131,10 +131,10 @@ class UnaryHandler:
     def begin(self, connection: ServerConnection, request: Request, anonymous: CallContext) -> Begun | None:
         """Begin a usual call; whoever has the result answers. None, and nothing has happened: `handle` it.
 
-        What says more than its body does, and whatever is to be refused, takes the long way.
+        Its fields are plain. Whatever is to be refused takes the long way.
         """
         steps, body, headers = self._steps, request.body, request.headers
-        if steps is None or body is None or len(body) > self._message_bytes_max or not is_plain(headers):
+        if steps is None or body is None or len(body) > self._message_bytes_max:
             return None
         call = _BegunCall(connection, headers, self)
         try:

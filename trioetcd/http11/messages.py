@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 HeaderList = Sequence[tuple[bytes, bytes]]
 Headers = dict[bytes, bytes]
@@ -81,7 +81,18 @@ class Request:
     read; otherwise None, and `ServerConnection.read_body` or `read_chunk` fetch it.
     """
 
-    __slots__ = ("body", "complete", "headers", "keep_alive", "method", "parts", "target", "upgrade", "version_1_0")
+    __slots__ = (
+        "body",
+        "complete",
+        "headers",
+        "keep_alive",
+        "memo",
+        "method",
+        "parts",
+        "target",
+        "upgrade",
+        "version_1_0",
+    )
 
     def __init__(
         self,
@@ -102,9 +113,10 @@ class Request:
         self.body: bytes | None = None
         self.parts: list[bytes] = []  # arrived and not yet read; at most one receive's worth
         self.complete = False  # the last byte of the body has arrived
+        self.memo: list[Any] = []  # whatever follows from the head alone, for its owner; see `again`
 
     def again(self, body: bytes) -> Request:
-        """The same head with another body, which is whole. The header fields are shared: nobody changes them."""
+        """The same head with another body, which is whole. Fields, which nobody changes, and memo are shared."""
         request = Request.__new__(Request)
         request.method = self.method
         request.target = self.target
@@ -115,6 +127,7 @@ class Request:
         request.body = body
         request.parts = []
         request.complete = True
+        request.memo = self.memo
         return request
 
     def take_parts(self) -> bytes:

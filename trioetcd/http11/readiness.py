@@ -123,13 +123,16 @@ class Readiness:
             self._ready.add(fd)
             return
         task, serve = waiter
-        result: outcome.Outcome[object] = outcome.Value(None)
         if serve is not None and not is_ended:  # there will be no other edge: the task is to read up to the end
-            result = outcome.capture(serve)
-            if isinstance(result, outcome.Value) and not result.value:
+            try:
+                if not serve():
+                    return
+            except Exception as error:  # noqa: BLE001 # it is raised, in the task that waits
+                del self._waiting[fd]
+                trio.lowlevel.reschedule(task, outcome.Error(error))
                 return
         if self._waiting.pop(fd, None) is not None:
-            trio.lowlevel.reschedule(task, result)
+            trio.lowlevel.reschedule(task)
 
     def close(self) -> None:
         """Let the epoll go."""

@@ -11,7 +11,16 @@ from trioetcd.storage.machine import StateMachine
 
 
 class MembershipView:
-    """Follows the membership that the state machine keeps, and lets the transport follow too."""
+    """Follows the membership that the state machine keeps, and lets the transport follow too.
+
+    Attributes:
+        is_learner: whether this member only listens.
+        is_lone_voter: whether this member alone decides.
+        removed: set once this member is none any more.
+    """
+
+    is_learner: bool
+    is_lone_voter: bool
 
     def __init__(
         self,
@@ -28,10 +37,12 @@ class MembershipView:
         self._initial_peers = initial_peers
         self._joins_as_learner = joins_as_learner
         self.removed = trio.Event()
+        self._note_own()
 
     def changed(self) -> None:
         """Make the connections match the membership; notice when this member was removed from it."""
         membership = self._machine.members
+        self._note_own()
         self._transport.reconcile(self._peers(), membership.removed())
         if membership.is_removed(self._member_id):
             self.removed.set()
@@ -53,14 +64,9 @@ class MembershipView:
         """Whether this is one of the other members."""
         return any(peer.id == member_id for peer in self._peers())
 
-    @property
-    def is_learner(self) -> bool:
-        """Whether this member only listens."""
+    def _note_own(self) -> None:
+        """Every request asks for these two, so they are kept."""
         own = self._machine.members.get(self._member_id)
-        return self._joins_as_learner if own is None else own.is_learner
-
-    @property
-    def is_lone_voter(self) -> bool:
-        """Whether this member alone decides."""
+        self.is_learner = self._joins_as_learner if own is None else own.is_learner
         conf_state = self._machine.applied.conf_state
-        return conf_state.voters == (self._member_id,) and not conf_state.voters_outgoing
+        self.is_lone_voter = conf_state.voters == (self._member_id,) and not conf_state.voters_outgoing

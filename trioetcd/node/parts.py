@@ -222,7 +222,7 @@ class Parts:
             leadership=self.leadership,
             applied=self.applier,
             next_id=self._ids.next,
-            is_lone_voter=lambda: self.membership.is_lone_voter,
+            membership=self.membership,
             timeout_seconds=self._config.request_timeout_seconds,
         )
 

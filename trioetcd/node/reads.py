@@ -44,6 +44,15 @@ class AppliedIndex(Protocol):
         """Return once `index` is applied."""
 
 
+class LoneVoter(Protocol):
+    """Whether this member alone decides."""
+
+    @property
+    def is_lone_voter(self) -> bool:
+        """It is the only voter."""
+        ...
+
+
 class ReadsStatus(NamedTuple):
     """What the read loop has done so far."""
 
@@ -63,7 +72,7 @@ class ReadLoop:
         leadership: Leadership,
         applied: AppliedIndex,
         next_id: Callable[[], int],
-        is_lone_voter: Callable[[], bool],
+        membership: LoneVoter,
         timeout_seconds: float,
     ) -> None:
         self._core = core
@@ -71,7 +80,7 @@ class ReadLoop:
         self._leadership = leadership
         self._applied = applied
         self._next_id = next_id
-        self._is_lone_voter = is_lone_voter
+        self._membership = membership
         self._timeout_seconds = timeout_seconds
         self._asked = Signal()
         self._waiting: list[Waiter] = []
@@ -90,7 +99,7 @@ class ReadLoop:
         earlier run acknowledged is before that one.
         """
         leadership = self._leadership
-        return leadership.is_leader and self._applied.applied_term == leadership.term and self._is_lone_voter()
+        return leadership.is_leader and self._applied.applied_term == leadership.term and self._membership.is_lone_voter
 
     async def wait_linearizable(self) -> None:
         """Return once a read of the local state is linearizable.

@@ -96,7 +96,7 @@ def make_services(
         machine=parts.machine,
         leadership=parts.leadership,
     )
-    gate = Gate(leadership=parts.leadership, is_learner=lambda: parts.membership.is_learner)
+    gate = Gate(leadership=parts.leadership, membership=parts.membership)
     leader_calls = LeaderCalls(leadership=parts.leadership, timeout_seconds=config.request_timeout_seconds)
     kv = KvService(
         machine=parts.machine,
