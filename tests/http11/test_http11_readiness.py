@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 
@@ -335,5 +336,24 @@ async def test_only_one_task_waits_for_a_full_socket(readiness: Readiness) -> No
         nursery.start_soon(trio.to_thread.run_sync, read_exactly, theirs, filler - len(received) + 600 + len(large))
         sent = stream.send_soon(large)
         await stream.send_all(large[sent:])
+    await stream.aclose()
+    theirs.close()
+
+
+async def test_the_rest_of_a_large_answer_is_not_copied_for_each_piece_of_it(readiness: Readiness) -> None:
+    ((stream, theirs),) = pairs(readiness, 1)
+    size = 4 << 20
+    stream.send_whole(b"l" * size)
+    left = size
+    tracemalloc.start()
+    while left > 1 << 20:
+        left -= len(theirs.recv(65_536))
+        stream.flush()
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 1 << 20
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, read_exactly, theirs, left)
+        await stream.finish_sending()
     await stream.aclose()
     theirs.close()

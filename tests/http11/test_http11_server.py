@@ -452,6 +452,46 @@ async def test_what_arrives_while_a_request_waits_is_served_after_it(engine: Eng
         assert not ended.is_set()
 
 
+class Unhurried(trio.abc.Stream):
+    """Gives what comes also to a reader that was cancelled meanwhile, as any stream may."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        await trio.lowlevel.checkpoint()
+        with trio.CancelScope(shield=True):
+            return await self._stream.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def test_a_request_that_comes_while_its_reader_changes_is_served(engine: Engine) -> None:
+    """Who looked after departures reads it, in the moment in which it is told to stop."""
+    theirs, ours = memory_stream_pair()
+    connection = ServerConnection(Unhurried(theirs), engine=engine, date=DATE)
+    await ours.send_all(GET)
+    assert await connection.next_request() is not None
+
+    async def send_one_and_end() -> None:
+        await ours.send_all(GET)
+        await trio.testing.wait_all_tasks_blocked()
+        await ours.send_eof()
+
+    async with trio.open_nursery() as nursery:
+        connection.watch_departure(nursery, nursery.cancel_scope)
+        await connection.respond(200, [], b"")
+        nursery.start_soon(send_one_and_end)
+        assert await connection.next_request() is not None
+
+
 async def test_a_body_that_drips_is_given_up(engine: Engine, autojump_clock: MockClock) -> None:
     peer = Peer(engine, Limits(head_seconds=10, body_bytes_per_second_min=1024))
     await peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")

@@ -121,6 +121,7 @@ class ServerConnection:
                 return request
             if self._watcher is not None:
                 await self._unwatch(self._watcher)
+                continue  # the last that it read may have made a request whole
             if begin is not None and self._shared_stream is not None:
                 if not await self._receive_and_begin(self._shared_stream, begin):
                     return None
@@ -349,6 +350,8 @@ class ServerConnection:
             with trio.move_on_after(_LAST_ANSWER_SECONDS if self._received_eof else math.inf):
                 await self._answered.wait()
             self._answered = None
+        if self._received_eof or self._last:
+            await stream.finish_sending()  # for as long as the client reads; a connection is closed in less
         return not self._received_eof
 
     def _take(self, data: bytes) -> bool:

@@ -34,7 +34,7 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         self._fd = sock.fileno()
         self._receive = sock.recv
         self._readiness = readiness
-        self._gathered = b""  # handed over by `send_soon`, and not yet to the socket
+        self._gathered: bytes | memoryview = b""  # handed over by `send_soon`, and not yet to the socket
         self._finishing = trio.Lock()
         self._take: Callable[[bytes], bool] = bool
         self._is_enough = False  # of receiving, for `take` or who called `stop_receiving`
@@ -172,7 +172,8 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         except trio.BrokenResourceError:
             return  # the next read says so
         if sent < len(data):
-            self._gathered += data[sent:]
+            rest = memoryview(data)[sent:]
+            self._gathered = b"".join((self._gathered, rest)) if self._gathered else rest
             readiness.outbox.add(self)
 
     @property
@@ -184,7 +185,8 @@ class LeanSocketStream(trio.abc.HalfCloseableStream):
         """Send what `send_soon` took; False when the socket did not take all."""
         try:
             if self._gathered:
-                self._gathered = self._gathered[self._sock.send(self._gathered) :]
+                sent = self._sock.send(self._gathered)  # the rest is not copied: of a large answer that is often
+                self._gathered = b"" if sent == len(self._gathered) else memoryview(self._gathered)[sent:]
         except BlockingIOError:
             return False
         except OSError:
