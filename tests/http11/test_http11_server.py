@@ -487,6 +487,7 @@ async def test_a_request_that_comes_while_its_reader_changes_is_served(engine: E
 
     async with trio.open_nursery() as nursery:
         connection.watch_departure(nursery, nursery.cancel_scope)
+        await trio.testing.wait_all_tasks_blocked()
         await connection.respond(200, [], b"")
         nursery.start_soon(send_one_and_end)
         assert await connection.next_request() is not None
