@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import product
+
 import pytest
 import trio
+import trio.testing
 
 from trioetcd.node.protocols import PeerInfo
 from trioetcd.peer.errors import PeerFailure
-from trioetcd.peer.framing import HEARTBEAT_FRAME, decode_frame, encode_frame
+from trioetcd.peer.framing import FRAME_BYTES_MAX, HEARTBEAT_FRAME, decode_frame, encode_frame
 from trioetcd.peer.guarded import GuardedStream
 from trioetcd.peer.headers import PeerIdentity, write_headers
-from trioetcd.peer.websocket import run_client_stream, run_server_stream
+from trioetcd.peer.websocket import FrameStream, run_client_stream, run_server_stream
 
 
 async def serve(listener, behave) -> None:
@@ -64,11 +68,19 @@ async def test_a_server_that_never_answers_is_given_up(autojump_clock, cluster) 
     assert reason_of(cluster).endswith("nothing came for 5 s")
 
 
+# As they are on the wire, WebSocket's heads included.
 BAD_FRAMES = [
-    (b"\x92\x01\xc0", "a damaged frame came"),
-    (b"", "a damaged frame came"),
-    ("text", "a text message came"),
-    (HEARTBEAT_FRAME + b"\0", "a damaged frame came"),
+    (b"\x82\x03\x92\x01\xc0", "a damaged frame came"),
+    (b"\x82\x00", "a damaged frame came"),
+    (b"\x82" + bytes([len(HEARTBEAT_FRAME) + 1]) + HEARTBEAT_FRAME + b"\0", "a damaged frame came"),
+    (b"\x81\x04text", "began with 8104"),
+    (b"\x02\x01a", "began with 0201"),  # the first of several fragments
+    (b"\x82\x81mask" + HEARTBEAT_FRAME, "began with 8281"),
+    (b"\x89\x00", "began with 8900"),  # a ping
+    (b"\x88\x02\x03\xe8", "began with 8802"),  # a close
+    (b"\xc2\x01a", "began with c201"),  # compressed, which was not agreed on
+    (b"\x82\x7f" + (FRAME_BYTES_MAX + 1).to_bytes(8, "big"), f"a frame of {FRAME_BYTES_MAX + 1} bytes came"),
+    (b"\x82\x7f" + b"\xff" * 8, "bytes came: at most"),
 ]
 
 
@@ -80,7 +92,7 @@ async def test_a_damaged_frame_ends_the_stream_with_the_reason(
 
     async def use(frames) -> None:
         await frames.send(encode_frame([good]))
-        await frames._connection.send_message(frame)  # what the public method would not send
+        await frames._stream.send_all(frame)  # what the public method would not send
         await frames.send(encode_frame([good]))
         await frames.receive()
 
@@ -146,6 +158,75 @@ async def test_a_stream_that_breaks_anywhere_is_dialled_again(autojump_clock, cl
     one.handler.received.clear()
     two.transport.send([make.beat(5, to=1, from_=2)])
     assert await one.handler.wait_received(1) == [make.beat(5, to=1, from_=2)]
+
+
+@pytest.mark.parametrize(
+    ("size", "piece_bytes"),
+    [*product([0, 1, 125, 126, 127], [1, 7, 65_536]), *product([65_535, 65_536, 300_000], [4_099, 65_536])],
+)
+async def test_frames_of_any_size_arrive_whole_in_any_pieces(size, piece_bytes) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    guard = {"receive_seconds": 5, "send_seconds": 5}
+    reader = FrameStream(GuardedStream(ours, **guard), response_headers={}, received=b"")
+    wire = bytearray()
+    sent = [bytes([number]) * size for number in range(3)]
+
+    async def write() -> None:
+        ours_too, wire_end = trio.testing.memory_stream_pair()
+        writer = FrameStream(GuardedStream(ours_too, **guard), response_headers={}, received=b"")
+        for frame in sent:
+            await writer.send(frame)
+        await ours_too.send_eof()
+        while data := await wire_end.receive_some():
+            wire.extend(data)
+        for start in range(0, len(wire), piece_bytes):
+            await theirs.send_all(wire[start : start + piece_bytes])
+            await trio.testing.wait_all_tasks_blocked()
+        await theirs.send_eof()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        assert [await reader.receive() for _ in sent] == sent
+        with pytest.raises(PeerFailure, match="closed the connection"):
+            await reader.receive()
+
+
+async def test_frames_that_come_with_the_handshake_are_not_lost(autojump_clock, cluster, nursery, make) -> None:
+    """In one piece with the answer to the upgrade, or cut anywhere."""
+    good = [make.beat(number, to=1, from_=2) for number in range(3)]
+
+    class Together:
+        """A stream that holds what is sent until there is much of it, then sends it in one piece."""
+
+        def __init__(self, stream) -> None:
+            self._stream = stream
+            self._held = b""
+
+        def __getattr__(self, name):
+            return getattr(self._stream, name)
+
+        async def send_all(self, data) -> None:
+            self._held += bytes(data)
+            if len(self._held) > 200:
+                held, self._held = self._held, b""
+                await self._stream.send_all(held)
+
+    async def use(frames) -> None:
+        for message in good:
+            await frames.send(encode_frame([message]))
+        await frames.send(encode_frame([make.beat(9, to=1, from_=2)] * 50))
+        await frames.receive()
+
+    async def behave(stream) -> None:
+        guarded = GuardedStream(stream, receive_seconds=100, send_seconds=5, send_through=Together(stream))
+        with suppress(PeerFailure):
+            await run_server_stream(guarded, headers=[], use=use)
+
+    listener = cluster.network.host("m2").listen(cluster.url(2))
+    nursery.start_soon(serve, listener, behave)
+    one = await cluster.add(1, peers=[1, 2])
+    received = await one.handler.wait_received(2 * (len(good) + 50))
+    assert all(received.count(message) == 2 for message in good), "one each stream"
 
 
 async def test_a_reader_that_talks_back_loses_its_stream(autojump_clock, cluster) -> None:

@@ -1,9 +1,13 @@
 """WebSocket streams of frames; the only place that knows trio-websocket.
 
-The library does the handshakes, and reads in a task of its own, in a nursery that it is given. What it raises there,
-and what it does not say at all (a connection that ends in the middle of its handshake), is turned into `PeerFailure`
-here. A stream ends with its connection being closed at once: a closing handshake would only be one more thing to wait
-for. Only servers send frames, and they write them past the library: see `FrameStream.send`.
+The library does the handshakes, and no more. Its way of reading (a task of its own, a parser of events, a channel)
+takes two steps of the scheduler and about 40 microseconds a message, and a write on three members waits for two of
+these one after the other. Members send each other nothing but whole binary messages, unmasked from the server to the client,
+so these few bytes are written and read here (RFC 6455 section 5.2); whatever else comes ends the stream, by name.
+
+A stream ends with its connection being closed at once: a closing handshake would only be one more thing to wait for.
+What the library raises on a peer's bytes, and what it does not say at all (a connection that ends in the middle of its
+handshake), is turned into `PeerFailure` here.
 """
 
 from __future__ import annotations
@@ -13,11 +17,11 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import trio
-from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection
+from trio_websocket import ConnectionRejected, WebSocketConnection
 from trio_websocket import wrap_client_stream as _wrap_client_stream
 from trio_websocket import wrap_server_stream as _wrap_server_stream
 
-from trioetcd.http11 import HeaderList
+from trioetcd.http11 import HeaderList, Headers
 from trioetcd.peer.errors import PeerFailure, PeerRefused
 from trioetcd.peer.framing import FRAME_BYTES_MAX
 from trioetcd.peer.guarded import GuardedStream
@@ -28,42 +32,69 @@ _RECEIVE_BYTES: Final = 64 * 1024
 _REASON_BYTES_MAX: Final = 200
 
 _LOST = (trio.BrokenResourceError, trio.ClosedResourceError)
+_HEAD_END: Final = b"\r\n\r\n"
+_WHOLE_BINARY: Final = 0x82
+_SIZE_OF_16_BITS: Final = 126
+_SIZE_OF_64_BITS: Final = 127  # and above it a mask
 
 _T = TypeVar("_T")
 
 
 class FrameStream:
-    """An open WebSocket that carries frames. Both methods raise `PeerFailure` once the connection is lost."""
+    """An open WebSocket that carries frames. Both methods raise `PeerFailure` once the connection is lost.
 
-    def __init__(self, connection: WebSocketConnection, stream: GuardedStream) -> None:
-        self._connection = connection
+    Args:
+        response_headers: the fields of the server's handshake, by name in lower case; empty on the server's side.
+        received: what came behind the handshake.
+    """
+
+    def __init__(self, stream: GuardedStream, *, response_headers: Headers, received: bytes) -> None:
+        self.response_headers = response_headers
         self._stream = stream
-
-    @property
-    def response_headers(self) -> dict[bytes, bytes]:
-        """The fields of the server's handshake, by name in lower case; empty on the server's side."""
-        return {bytes(name).lower(): bytes(value) for name, value in self._connection.handshake_headers}
+        self._received = bytearray(received)
 
     async def send(self, frame: bytes) -> None:
-        """Send one frame, as the server of this connection.
-
-        A server's binary message is its head and its bytes, unmasked (RFC 6455 section 5.2), and the stream keeps
-        apart what several tasks send. So the library's lock is not taken, which is a round of the scheduler: a
-        frame leaves in the turn in which it was made.
-        """
+        """Send one frame, as the server of this connection; in this turn, unless the socket is full."""
         try:
             await self._stream.send_all(_head(len(frame)) + frame)
         except _LOST as error:
             raise _failure(error, self._stream) from error
 
     async def receive(self) -> bytes:
-        """Wait for a frame."""
-        try:
-            frame = await self._connection.get_message()
-        except ConnectionClosed as error:
-            raise _failure(error, self._stream) from error
-        if isinstance(frame, str):
-            raise PeerFailure("a text message came, where frames are binary")
+        """Wait for a frame. A checkpoint only when none has come."""
+        while (frame := self._take()) is None:
+            try:
+                data = await self._stream.receive_some(_RECEIVE_BYTES)
+            except _LOST as error:
+                raise _failure(error, self._stream) from error
+            if not data:
+                raise PeerFailure("the other side closed the connection")
+            self._received += data
+        return frame
+
+    def _take(self) -> bytes | None:
+        """The next frame of what was received, if it is there."""
+        received = self._received
+        if len(received) < 2:
+            return None
+        kind, size, start = received[0], received[1], 2
+        if kind != _WHOLE_BINARY or size > _SIZE_OF_64_BITS:
+            raise PeerFailure(
+                f"a WebSocket message began with {bytes(received[:2]).hex()}: only whole binary ones without a mask "
+                "(82, and a length up to 7f) are sent between members"
+            )
+        if size >= _SIZE_OF_16_BITS:
+            start = 4 if size == _SIZE_OF_16_BITS else 10
+            if len(received) < start:
+                return None
+            size = int.from_bytes(received[2:start], "big")
+        if size > FRAME_BYTES_MAX:
+            raise PeerFailure(f"a frame of {size} bytes came: at most {FRAME_BYTES_MAX} are taken")
+        end = start + size
+        if len(received) < end:
+            return None
+        frame = bytes(received[start:end])
+        del received[:end]
         return frame
 
     async def watch_silence(self, seconds: float) -> None:
@@ -77,7 +108,7 @@ class FrameStream:
 
 
 Use = Callable[[FrameStream], Awaitable[None]]
-Open = Callable[[trio.Nursery], Awaitable[WebSocketConnection]]
+Open = Callable[[trio.Nursery, trio.abc.HalfCloseableStream], Awaitable[WebSocketConnection]]
 
 
 async def run_client_stream(stream: GuardedStream, *, host: str, target: str, headers: HeaderList, use: Use) -> None:
@@ -87,81 +118,103 @@ async def run_client_stream(stream: GuardedStream, *, host: str, target: str, he
     The stream is closed on every way out.
     """
 
-    async def open_client(nursery: trio.Nursery) -> WebSocketConnection:
+    async def open_client(nursery: trio.Nursery, lent: trio.abc.HalfCloseableStream) -> WebSocketConnection:
         connection: WebSocketConnection = await _wrap_client_stream(
             nursery,
-            stream,  # type: ignore[arg-type] # any stream will do; the library's annotation names two kinds
+            lent,  # type: ignore[arg-type] # any stream will do; the library's annotation names two kinds
             host,
             target,
             extra_headers=list(headers),
-            max_message_size=FRAME_BYTES_MAX,
             receive_buffer_size=_RECEIVE_BYTES,
         )
         return connection
 
-    await _Session(stream, use).run(open_client)
+    await _run(stream, open_client, use)
 
 
 async def run_server_stream(stream: GuardedStream, *, headers: HeaderList, use: Use) -> None:
     """Accept the upgrade whose request `stream` replays, and `use` it as `run_client_stream` does."""
 
-    async def open_server(nursery: trio.Nursery) -> WebSocketConnection:
-        request = await _wrap_server_stream(
-            nursery,
-            stream,
-            max_message_size=FRAME_BYTES_MAX,
-            receive_buffer_size=_RECEIVE_BYTES,
-        )
+    async def open_server(nursery: trio.Nursery, lent: trio.abc.HalfCloseableStream) -> WebSocketConnection:
+        request = await _wrap_server_stream(nursery, lent, receive_buffer_size=_RECEIVE_BYTES)
         connection: WebSocketConnection = await request.accept(extra_headers=list(headers))
         return connection
 
-    await _Session(stream, use).run(open_server)
+    await _run(stream, open_server, use)
 
 
-class _Session:
-    """One connection: the library's reading task, and beside it what uses the frames.
+async def _run(stream: GuardedStream, open_connection: Open, use: Use) -> None:
+    failure: PeerFailure | None = None
+    try:
+        frames = await _shake_hands(stream, open_connection)
+        await use(frames)
+    except* PeerFailure as group:
+        failure = _first(group, PeerFailure)
+    finally:
+        await trio.aclose_forcefully(stream)
+    if failure is not None:
+        raise failure
 
-    They are kept apart by a nursery each, so that the errors of the one are never taken for those of the other.
-    """
 
-    def __init__(self, stream: GuardedStream, use: Use) -> None:
+async def _shake_hands(stream: GuardedStream, open_connection: Open) -> FrameStream:
+    """Let the library do the handshake, and take the connection back from it."""
+    lent = _Lent(stream)
+    failure: PeerFailure | None = None
+    fields: Headers = {}
+    try:
+        async with trio.open_nursery() as library:
+            connection = await _within_handshake(stream, open_connection(library, lent))
+            fields = {bytes(name).lower(): bytes(value) for name, value in connection.handshake_headers}
+            library.cancel_scope.cancel()
+    except* ConnectionRejected as group:
+        failure = _refusal(_first(group, ConnectionRejected))
+    except* PeerFailure as group:
+        failure = _first(group, PeerFailure)
+    except* Exception as group:  # noqa: BLE001 # the library alone runs here, and only on the peer's bytes; it lets through what h11 and wsproto raise
+        failure = _failure(_first(group, Exception), stream)
+    if failure is not None:
+        raise failure
+    return FrameStream(stream, response_headers=fields, received=lent.beyond)
+
+
+class _Lent(trio.abc.HalfCloseableStream):
+    """A stream that the library has for the length of a handshake: what follows that is kept in `beyond`."""
+
+    def __init__(self, stream: GuardedStream) -> None:
         self._stream = stream
-        self._use = use
-        self._failure: PeerFailure | None = None
+        self._head = b""  # as far as it has come; then also the body of a refusal
+        self._is_over = False
+        self.beyond = b""
 
-    async def run(self, open_connection: Open) -> None:
-        """See `run_client_stream`."""
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._read, open_connection, nursery)
-        except* PeerFailure as group:
-            self._failed(_first(group, PeerFailure))
-        finally:
-            await trio.aclose_forcefully(self._stream)
-        if self._failure is not None:
-            raise self._failure
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """What belongs to the handshake; then nothing ever, until the library is done with."""
+        if self._is_over:
+            await trio.sleep_forever()
+        data = await self._stream.receive_some(max_bytes)
+        before = len(self._head)
+        self._head += data
+        end = self._head.find(_HEAD_END) + len(_HEAD_END)
+        if end < len(_HEAD_END) or not self._head.startswith((b"GET ", b"HTTP/1.1 101 ")):
+            return data  # a refusal is the library's to read, up to the end of its body
+        self._is_over = True
+        self.beyond = self._head[end:]
+        return self._head[before:end]
 
-    async def _read(self, open_connection: Open, session: trio.Nursery) -> None:
-        """Run the library. It ends by itself when the connection does, and `use` then reads what is left."""
-        try:
-            async with trio.open_nursery() as library:
-                connection = await _within_handshake(self._stream, open_connection(library))
-                session.start_soon(self._serve, connection, session)
-        except* ConnectionRejected as group:
-            self._failed(_refusal(_first(group, ConnectionRejected)))
-        except* PeerFailure as group:
-            self._failed(_first(group, PeerFailure))
-        except* Exception as group:  # noqa: BLE001 # the library alone runs here, and only on the peer's bytes; it lets through what h11 and wsproto raise
-            self._failed(_failure(_first(group, Exception), self._stream))
-        if self._failure is not None:
-            session.cancel_scope.cancel()
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """The library's part of the handshake."""
+        await self._stream.send_all(data)
 
-    async def _serve(self, connection: WebSocketConnection, session: trio.Nursery) -> None:
-        await self._use(FrameStream(connection, self._stream))
-        session.cancel_scope.cancel()
+    async def wait_send_all_might_not_block(self) -> None:
+        """As of any stream."""
+        await self._stream.wait_send_all_might_not_block()
 
-    def _failed(self, failure: PeerFailure) -> None:
-        self._failure = self._failure or failure
+    async def send_eof(self) -> None:
+        """The library's, when a handshake fails."""
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        """The library's, when a handshake fails."""
+        await self._stream.aclose()
 
 
 async def _within_handshake(stream: GuardedStream, handshake: Awaitable[_T]) -> _T:
