@@ -355,6 +355,22 @@ async def test_a_request_that_fills_the_buffer(rig: Rig, autojump_clock: MockClo
     assert rig.readiness.begun == 0
 
 
+# -- answers that leave together
+
+
+async def test_answers_of_requests_that_waited_leave_together(
+    readiness: Readiness, nursery: trio.Nursery, open_rigs: list[Rig]
+) -> None:
+    """Their connections wait to be read, and are served all the same."""
+    open_rigs += [await start(readiness, nursery) for _ in range(3)]
+    calls = [await rig.begin_one() for rig in open_rigs]
+    for call in calls:
+        call.answer()
+    assert [rig.stream.has_unsent for rig in open_rigs] == [True, False, False]  # so many more are served
+    for rig in open_rigs:
+        assert await rig.received() == ok(b"slow")
+
+
 # -- the client's end
 
 
