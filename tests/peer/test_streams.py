@@ -130,9 +130,10 @@ async def test_a_large_burst_is_cut_into_frames(autojump_clock, cluster) -> None
 
 async def test_messages_for_others_are_not_stepped(autojump_clock, cluster, make) -> None:
     one, two = await cluster.pair()
-    one.transport.peer(2).send(make.beat(1, to=3))
-    one.transport.peer(2).send(make.beat(2, from_=9))
-    one.transport.peer(2).send(make.beat(3))
+    peer = one.transport.peer(2)
+    for message in (make.beat(1, to=3), make.beat(2, from_=9), make.beat(3)):
+        peer.send(message)
+    peer.send_due()
     assert await two.handler.wait_received(1) == [make.beat(3)]
     assert two.transport.inbox.refused_messages == 2
     assert len(cluster.messages(2, "dropped a message from a peer")) == 2

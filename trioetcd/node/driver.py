@@ -159,7 +159,7 @@ class RaftDriver:
         if ready.read_states:
             self._reads.take(ready.read_states)
         if ready.messages_now:
-            self._transport.send(ready.messages_now)
+            self._transport.send(ready.messages_now)  # followers sync the same entries meanwhile (thesis 10.2.1)
         await self._save(ready)
         if ready.messages_after_save:
             self._transport.send(ready.messages_after_save)
@@ -199,9 +199,6 @@ class RaftDriver:
             self._raft_log.append(ready.entries)
         if ready.must_sync:
             if self._disk.inline:
-                if ready.messages_now:  # the followers sync the same entries at the same time (thesis section 10.2.1)
-                    await trio.lowlevel.checkpoint()
-                    await trio.lowlevel.checkpoint()
                 self._disk.sync_inline()
             else:
                 await self._disk.sync_in_thread()

@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import trio
 
-from trioetcd.http11.streams import LeanSocketStream
-
 SEND_SLICE_BYTES = 256 * 1024
 """A deadline is for a slice, so that a large frame on a slow line is late only when the line stands still."""
 
@@ -38,7 +36,7 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self.below = stream
         self._send_seconds = send_seconds
         self._send_stream = send_through or stream
-        self._send_nowait = self._send_stream.send_nowait if isinstance(self._send_stream, LeanSocketStream) else None
+        self._send_nowait: Callable[[bytes | memoryview], int] | None = getattr(self._send_stream, "send_nowait", None)
         self._sending = trio.Lock()  # held by who waits with the rest of what it sends
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -66,13 +64,18 @@ class GuardedStream(trio.abc.HalfCloseableStream):
         self._fail(f"nothing came for {self.receive_seconds:g} s")
         raise trio.BrokenResourceError(self.failure)
 
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Hand over as much as fits, and return how much: nothing while another task sends, or if it must wait."""
+        if self._send_nowait is None or self._sending.locked():
+            return 0
+        return self._send_nowait(data)
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """As of any stream, within the deadline for each slice; several tasks may send, each the whole of its own."""
         view = memoryview(data)
-        if self._send_nowait is not None and not self._sending.locked():
-            view = view[self._send_nowait(view[:SEND_SLICE_BYTES]) :]
-            if not view:
-                return
+        view = view[self.send_nowait(view[:SEND_SLICE_BYTES]) :]
+        if not view:
+            return
         async with self._sending:
             for start in range(0, len(view), SEND_SLICE_BYTES):
                 await self._send(view[start : start + SEND_SLICE_BYTES])

@@ -26,11 +26,10 @@ class Mailbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, message: Message, *, in_hurry: bool = True) -> bool:
+    def put(self, message: Message) -> bool:
         """Take a message; False when the mailbox is full, and the message is dropped.
 
-        What is not in a hurry leaves with the next that is, or when `hurry` is called. One that `can_wait` makes room
-        for a newer APP of its term, which says all that it said.
+        One that `can_wait`, and still does, makes room for a newer APP of its term, which says all that it said.
         """
         waiting = self._waiting
         if len(waiting) >= self._capacity:
@@ -38,32 +37,23 @@ class Mailbox:
         if waiting and message.type is MessageType.APP and can_wait(waiting[-1]) and waiting[-1].term == message.term:
             waiting.pop()
         waiting.append(message)
-        if in_hurry and self._senders:
+        if self._senders:
             self._senders.unpark()
         return True
 
-    def hurry(self) -> None:
-        """Send what waits."""
-        if self._waiting:
-            self._senders.unpark()
-
-    def nudge(self) -> None:
-        """Have one waiting sender return with nothing, so that it can show that it is alive."""
-        self._senders.unpark()
-
     async def take(self, *, bytes_target: int) -> list[Message]:
-        """Wait for messages and take them in order, until they are about `bytes_target` large, or a single one is.
-
-        None came if another sender took them, or `nudge` was called. A cancellation takes nothing.
-        """
+        """Wait for messages and take them as `take_nowait` does. A cancellation takes nothing."""
         if self._waiting:
             await trio.lowlevel.checkpoint()
         else:
             await self._senders.park()
-        return self._take_now(bytes_target) if self._waiting else []
+        return self.take_nowait(bytes_target=bytes_target)
 
-    def _take_now(self, bytes_target: int) -> list[Message]:
+    def take_nowait(self, *, bytes_target: int) -> list[Message]:
+        """Take messages in order, until they are about `bytes_target` large, or a single one is. None if none waits."""
         waiting = self._waiting
+        if not waiting:
+            return []  # another sender took them
         batch = [waiting.popleft()]
         size = message_size(batch[0])
         while waiting and (size := size + message_size(waiting[0])) <= bytes_target:

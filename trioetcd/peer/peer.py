@@ -33,22 +33,32 @@ class Peer:
         self._scope = trio.CancelScope()
 
     def send(self, message: Message) -> bool:
-        """Queue a message on the way that stands; False when it was dropped, as the queue is full."""
+        """Queue a message on the way that stands; False when it was dropped, as the queue is full.
+
+        What goes to a stream leaves with `send_due`, or, when it is in no hurry, at the latest with `hurry`.
+        """
         if message.type is MessageType.SNAP:
             return self._send_snapshot(message)
         writers = self._writers
         writer = writers.get(StreamKind.APPEND) if message.type is MessageType.APP else None
         writer = writer or writers.get(StreamKind.MESSAGE)
-        in_hurry = writer is None or not can_wait(message) or self.link.forwards
-        taken = (writer or self._pipeline).mailbox.put(message, in_hurry=in_hurry)
+        taken = (writer or self._pipeline).mailbox.put(message)
         if not taken:
             self.link.counters.dropped_messages += 1
+        elif writer is not None and (not can_wait(message) or self.link.forwards):
+            writer.is_due = True
         return taken
 
-    def hurry(self) -> None:
-        """Send what was not in a hurry."""
+    def send_due(self) -> None:
+        """Send what is in a hurry, and what it finds company in."""
         for writer in self._writers.values():
-            writer.mailbox.hurry()
+            if writer.is_due:
+                writer.send_now()
+
+    def hurry(self) -> None:
+        """Send also what is in no hurry."""
+        for writer in self._writers.values():
+            writer.send_now()
 
     def _send_snapshot(self, message: Message) -> bool:
         if not self._snapshots.mailbox.put(message):

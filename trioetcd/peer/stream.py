@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from trioetcd.node.parking import Signal
 from trioetcd.peer.errors import PeerFailure, PeerGone, PeerRefused
 from trioetcd.peer.framing import FRAME_BYTES_TARGET, HEARTBEAT_FRAME, DamagedFrame, decode_frame, encode_frame
 from trioetcd.peer.guarded import GuardedStream
@@ -94,13 +95,21 @@ class StreamReader:
 
 
 class StreamWriter:
-    """One stream to the peer, which it dialled: its queue, and the task that empties it."""
+    """One stream to the peer, which it dialled: its queue, and the task that empties it.
+
+    While the socket takes all, `send_now` empties the queue itself, in the turn in which it was filled. What is left
+    of a frame is the task's, and so is all that follows until it is gone.
+    """
 
     def __init__(self, *, link: Link) -> None:
         self.mailbox = Mailbox(capacity=STREAM_QUEUE_CAPACITY)
+        self.is_due = False  # something waits that is in a hurry
         self._link = link
+        self._woken = Signal()  # to write a rest, or a sign of life
         self._scope = trio.CancelScope()
+        self._frames: FrameStream | None = None  # once the upgrade is accepted
         self._in_flight = 0  # messages in the frame that is being sent
+        self._rest: bytes | memoryview = b""  # of a frame that the socket did not take whole
 
     async def run(self, stream: GuardedStream) -> None:
         """Accept the upgrade and write until the stream is lost, `stop` is called, or the task is cancelled."""
@@ -112,8 +121,27 @@ class StreamWriter:
                 await run_server_stream(stream, headers=headers, use=self._serve)
         except PeerFailure as failure:
             self._link.log.debug("a stream to a peer ended", reason=str(failure))
+        finally:
+            self._frames = None
         if lost := self._in_flight + self.mailbox.clear():
             self._link.lost(lost)
+
+    def send_now(self) -> None:
+        """Send what waits; what the socket does not take now is sent by the task."""
+        frames, mailbox = self._frames, self.mailbox
+        self.is_due = False
+        while mailbox and frames is not None and not (self._in_flight or self._rest):
+            batch = mailbox.take_nowait(bytes_target=FRAME_BYTES_TARGET)
+            frame = encode_frame(batch)
+            try:
+                rest = frames.send_nowait(frame)
+            except PeerFailure:  # who reads the stream finds out, and ends it
+                self._link.lost(len(batch))
+                return
+            self._link.counters.sent_bytes += len(frame)
+            if rest:
+                self._rest, self._in_flight = rest, len(batch)
+                self._woken.set()
 
     def stop(self) -> None:
         """End the stream: the peer dialled another one, or is no member any more."""
@@ -127,17 +155,20 @@ class StreamWriter:
             raise PeerFailure("the reader of a stream sent a frame")
 
     async def _write(self, frames: FrameStream) -> None:
-        counters = self._link.counters
+        self._frames = frames
+        self.send_now()  # what was queued before
         while True:
-            batch = await self.mailbox.take(bytes_target=FRAME_BYTES_TARGET)
-            frame = encode_frame(batch) if batch else HEARTBEAT_FRAME
-            self._in_flight = len(batch)
-            await frames.send(frame)
-            self._in_flight = 0
-            counters.sent_bytes += len(frame)
+            await self._woken.wait()
+            if self._rest:
+                await frames.send_rest(self._rest)
+                self._rest, self._in_flight = b"", 0
+                self.send_now()
+            else:
+                await frames.send(HEARTBEAT_FRAME)
+                self._link.counters.sent_bytes += len(HEARTBEAT_FRAME)
 
     async def _beat(self) -> None:
         # A task of its own costs nothing while messages flow; a deadline a frame would.
         while True:
             await trio.sleep(HEARTBEAT_SECONDS)
-            self.mailbox.nudge()
+            self._woken.set()

@@ -59,19 +59,24 @@ class Transport:
         self._some_can_wait = Signal()
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Queue messages for their peers, each on its way. Never blocks.
+        """Give messages their ways, and send at once what is in a hurry, as far as the sockets take it. Never blocks.
 
         What does not fit, or has no peer, is dropped; of a full queue the handler hears, once a call and peer.
         """
         full: set[int] = set()
+        due: dict[int, Peer] = {}
         for message in messages:
             peer = self._peers.get(message.to)
             if peer is None:
                 self._log_unknown(message)
-            elif not peer.send(message):
+                continue
+            due[message.to] = peer
+            if not peer.send(message):
                 full.add(message.to)
             elif can_wait(message):
                 self._some_can_wait.set()
+        for peer in due.values():
+            peer.send_due()
         for member_id in full:
             self._log_full(member_id)
             self._handler.report_unreachable(member_id)

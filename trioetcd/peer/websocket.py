@@ -2,8 +2,8 @@
 
 The library does the handshakes, and no more. Its way of reading (a task of its own, a parser of events, a channel)
 takes two steps of the scheduler and about 40 microseconds a message, and a write on three members waits for two of
-these one after the other. Members send each other nothing but whole binary messages, unmasked from the server to the client,
-so these few bytes are written and read here (RFC 6455 section 5.2); whatever else comes ends the stream, by name.
+these one after the other. Members send each other nothing but whole binary messages, unmasked from the server to the
+client, so these few bytes are written and read here (RFC 6455 section 5.2). Whatever else comes ends the stream.
 
 A stream ends with its connection being closed at once: a closing handshake would only be one more thing to wait for.
 What the library raises on a peer's bytes, and what it does not say at all (a connection that ends in the middle of its
@@ -54,9 +54,22 @@ class FrameStream:
         self._received = bytearray(received)
 
     async def send(self, frame: bytes) -> None:
-        """Send one frame, as the server of this connection; in this turn, unless the socket is full."""
+        """Send one frame, as the server of this connection."""
+        await self.send_rest(_head(len(frame)) + frame)
+
+    def send_nowait(self, frame: bytes) -> bytes | memoryview:
+        """Send as much of a frame as the socket takes; what is left is for `send_rest`, before any other frame."""
+        data = _head(len(frame)) + frame
         try:
-            await self._stream.send_all(_head(len(frame)) + frame)
+            sent = self._stream.send_nowait(data)
+        except _LOST as error:
+            raise _failure(error, self._stream) from error
+        return b"" if sent == len(data) else memoryview(data)[sent:]
+
+    async def send_rest(self, rest: bytes | memoryview) -> None:
+        """Send what `send_nowait` left."""
+        try:
+            await self._stream.send_all(rest)
         except _LOST as error:
             raise _failure(error, self._stream) from error
 

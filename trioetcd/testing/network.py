@@ -202,20 +202,20 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         """Send, waiting while the buffer is full."""
         await trio.lowlevel.checkpoint()
         view = memoryview(data)
-        pipe = self._sends
         while True:
-            self._raise_if_closed()
-            if pipe.broken or (pipe.closed and not self._receives.is_held):
-                raise trio.BrokenResourceError("the connection was reset")
-            assert not pipe.ended, "sending after send_eof"
-            room = max(0, _BUFFER_BYTES - len(pipe.data))
-            if room and view:
-                pipe.data += view[:room]
-                view = view[room:]
-                pipe.wake()
+            view = view[self.send_nowait(view) :]
             if not view:
                 return
-            await pipe.changed.park()
+            await self._sends.changed.park()
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Hand over what there is room for, as a socket does that is not waited for."""
+        pipe = self._sends
+        self._raise_if_unsendable()
+        room = max(0, _BUFFER_BYTES - len(pipe.data))
+        pipe.data += data[:room]
+        pipe.wake()
+        return min(room, len(data))
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Wait for data; empty when the other side ended."""
@@ -254,6 +254,13 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         self._sends.wake()
         self._receives.wake()
         await trio.lowlevel.checkpoint()
+
+    def _raise_if_unsendable(self) -> None:
+        self._raise_if_closed()
+        pipe = self._sends
+        if pipe.broken or (pipe.closed and not self._receives.is_held):
+            raise trio.BrokenResourceError("the connection was reset")
+        assert not pipe.ended, "sending after send_eof"
 
     def _raise_if_closed(self) -> None:
         if self._closed:
