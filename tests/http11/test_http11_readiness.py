@@ -357,3 +357,19 @@ async def test_the_rest_of_a_large_answer_is_not_copied_for_each_piece_of_it(rea
         await stream.finish_sending()
     await stream.aclose()
     theirs.close()
+
+
+async def test_what_is_sent_whole_while_the_socket_is_full_stays_in_order(readiness: Readiness) -> None:
+    ((stream, theirs),) = pairs(readiness, 1)
+    filled = 0
+    while sent := stream.send_nowait(b"f" * 4096):
+        filled += sent
+    for piece in (b"one ", b"two ", b"three"):
+        stream.send_whole(piece)
+    received = b""
+    while len(received) < filled + len(b"one two three"):
+        received += theirs.recv(65_536)
+        await wait_all_tasks_blocked()
+    assert received == b"f" * filled + b"one two three"
+    await stream.aclose()
+    theirs.close()
