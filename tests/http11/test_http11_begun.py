@@ -8,159 +8,20 @@ from __future__ import annotations
 import select
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing, suppress
-from itertools import pairwise
-from random import Random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 
 import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from trioetcd.http11 import (
-    BadRequest,
-    DateField,
-    KnownHeads,
-    LeanSocketStream,
-    Limits,
-    Phase,
-    Readiness,
-    Reaper,
-    Request,
-    ServerConnection,
-    prepare_head,
-)
+from tests.http11.begun_rig import DATE, HEAD, Rig, ends, ok, post, start
+from trioetcd.http11 import Limits, Phase, Readiness, ServerConnection
 
 pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
 
-DATE = DateField(lambda: 784111777.0)
-HEAD = prepare_head(200, [])
 LARGE = 4 << 20
 """More than any socket takes at once."""
-
-
-def post(body: bytes, *fields: bytes, version: bytes = b"1.1") -> bytes:
-    lines = b"".join(field + b"\r\n" for field in fields)
-    return b"POST /x HTTP/%b\r\nHost: a\r\n%bContent-Length: %d\r\n\r\n%b" % (version, lines, len(body), body)
-
-
-def ok(body: bytes, extra: bytes = b"") -> bytes:
-    date = b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-    return b"HTTP/1.1 200 OK\r\n%b%bContent-Length: %d\r\n\r\n%b" % (extra, date, len(body), body)
-
-
-class Call:
-    """A request that was begun, and how often it was given up."""
-
-    def __init__(self, connection: ServerConnection, request: Request) -> None:
-        self.connection = connection
-        self.body = request.body or b""
-        self.abandoned = 0
-
-    def answer(self, body: bytes | None = None) -> None:
-        """Answer it, with what it sent unless that is told."""
-        self.connection.answer_begun(HEAD, self.body if body is None else body)
-
-    def abandon(self) -> None:
-        self.abandoned += 1
-
-
-class Rig:
-    """A client, and the connection that serves it: `begins` tells what becomes of a request, by its body.
-
-    What is not begun is answered by the connection's task with `long:` before its body.
-    """
-
-    def __init__(self, readiness: Readiness, *, limits: Limits | None = None) -> None:
-        ours, self.peer = socket.socketpair()
-        ours.setblocking(False)
-        self.peer.setblocking(False)
-        self.readiness = readiness
-        self.stream = LeanSocketStream(ours, readiness=readiness)
-        self.connection = ServerConnection(self.stream, date=DATE, limits=limits, known_heads=KnownHeads())
-        self.reaper = Reaper()
-        self.calls: list[Call] = []
-        self.begun_bodies: list[bytes] = []
-        self.now_body: bytes | None = None  # of what is answered at once
-        self.handling = trio.Event()  # a handler of the connection's task answers once this is set
-        self.handling.set()
-        self.scope = trio.CancelScope()
-        self.served = trio.Event()  # no request comes any more
-        self.ended = trio.Event()
-        self.on_begin: Callable[[], object] = bool
-        self.error: Exception | None = None
-
-    def begin(self, request: Request) -> Call | None:
-        body = request.body or b""
-        if body.startswith(b"long"):
-            return None
-        if body.startswith(b"broken"):
-            raise ValueError("a defect")
-        call = Call(self.connection, request)
-        self.begun_bodies.append(body)
-        self.on_begin()
-        if body.startswith(b"now"):
-            call.answer(self.now_body)
-        else:
-            self.calls.append(call)
-        return call
-
-    async def serve(self) -> None:
-        try:
-            with self.scope, self.reaper.guard(self.connection):
-                while await self.connection.next_request(self.begin) is not None:
-                    body = await self.connection.read_body(1 << 20)
-                    await self.handling.wait()
-                    await self.connection.respond_prepared(HEAD, b"long:" + body)
-        except BadRequest as error:
-            await self.connection.refuse(error)
-        except (trio.BrokenResourceError, ValueError) as error:
-            self.error = error
-        finally:
-            self.served.set()
-            with trio.move_on_after(1, shield=True):
-                await self.connection.aclose()
-            self.ended.set()
-
-    def send(self, data: bytes) -> None:
-        self.peer.sendall(data)
-
-    async def received(self) -> bytes:
-        """What the client has got once everybody waits."""
-        await wait_all_tasks_blocked()
-        data = b""
-        with suppress(BlockingIOError):
-            while more := self.peer.recv(1 << 20):
-                data += more
-        return data
-
-    async def exchange(self, data: bytes) -> bytes:
-        self.send(data)
-        return await self.received()
-
-    async def begin_one(self, body: bytes = b"slow") -> Call:
-        """A request that is begun and waits."""
-        self.send(post(body))
-        await wait_all_tasks_blocked()
-        return self.calls[-1]
-
-    async def read_until(self, size: int) -> bytes:
-        """Read as a client does that is awake."""
-        data = b""
-        while len(data) < size:
-            with suppress(BlockingIOError):
-                more = self.peer.recv(1 << 20)
-                assert more, f"the connection ended after {len(data)} of {size} bytes"
-                data += more
-            await trio.lowlevel.checkpoint()
-        return data
-
-    def fill(self) -> int:
-        """Send until the socket is full, beside what the connection sends; the number of bytes."""
-        filled = 0
-        while sent := self.stream.send_nowait(b"f" * 4096):
-            filled += sent
-        return filled
 
 
 @pytest.fixture
@@ -181,30 +42,11 @@ def open_rigs() -> Iterator[list[Rig]]:
         rig.peer.close()
 
 
-async def start(readiness: Readiness, nursery: trio.Nursery, limits: Limits | None = None) -> Rig:
-    """A connection whose usual heads, of bodies of three and four bytes, are known."""
-    rig = Rig(readiness, limits=limits)
-    await nursery.start(rig.reaper.run)
-    nursery.start_soon(rig.serve)
-    for body in (b"1st", b"four"):
-        assert await rig.exchange(post(body)) == ok(b"long:" + body)
-    return rig
-
-
 @pytest.fixture
 async def rig(readiness: Readiness, nursery: trio.Nursery, open_rigs: list[Rig]) -> Rig:
     rig = await start(readiness, nursery)
     open_rigs.append(rig)
     return rig
-
-
-async def ends(rig: Rig) -> bool:
-    """Whether the connection was closed by now, without a request that is still counted."""
-    await wait_all_tasks_blocked()
-    if not rig.ended.is_set():
-        return False
-    assert rig.readiness.begun == 0
-    return True
 
 
 # -- the usual
@@ -581,67 +423,3 @@ async def test_a_request_that_waits_is_not_idle(
     await trio.sleep(600)
     call.answer()
     assert await rig.received() == ok(b"slow")
-
-
-# -- whatever comes when
-
-
-def answers_in(received: bytes) -> tuple[list[bytes], bytes]:
-    """The bodies of the answers that are there whole, and the rest."""
-    found = []
-    while (end := received.find(b"\r\n\r\n") + 4) > 3:
-        assert received.startswith(b"HTTP/1.1 200 OK\r\n"), "an answer does not follow the one before"
-        size = int(received[:end].partition(b"Content-Length: ")[2])
-        if len(received) < end + size:
-            break
-        found.append(received[end : end + size])
-        received = received[end + size :]
-    return found, received
-
-
-def bursts_of(bodies: list[bytes], random: Random) -> Iterator[list[bytes]]:
-    """Requests as they may be sent: one most often, else several at once; in one piece or in some."""
-    while bodies:
-        together = random.choice([1, 1, 1, 1, 1, 2, 3])
-        data = b"".join(map(post, bodies[:together]))
-        del bodies[:together]
-        cuts = sorted(random.choices(range(len(data)), k=random.choice([0, 0, 0, 1, 2])))
-        yield [data[start:end] for start, end in pairwise([0, *cuts, len(data)])]
-
-
-@pytest.mark.parametrize("seed", range(20))
-async def test_every_request_is_answered_once_and_in_its_turn(rig: Rig, autojump_clock: MockClock, seed: int) -> None:
-    """Pipelined or not, in pieces or not; answered whenever it may be, to a client that reads when it likes."""
-    random = Random(seed)
-    kinds = random.choices([b"now", b"slow", b"long"], k=60)
-    bodies = [b"%b%03d%b" % (kind, number, b"." * random.choice([0, 0, 500])) for number, kind in enumerate(kinds)]
-    for size in {len(body) for body in bodies}:  # their heads are known then
-        await rig.exchange(post(b"long".ljust(size, b".")))
-    bursts = bursts_of(list(bodies), random)
-    pieces: list[bytes] = []
-    answers: list[bytes] = []
-    rest = b""
-    while len(answers) < len(bodies):
-        match random.choice(["send", "send", "sleep", "answer", "read"]):
-            case "send":
-                if not pieces and (rig.connection.phase is Phase.IDLE or random.random() < 0.05):
-                    pieces = next(bursts, [])
-                if pieces:
-                    with suppress(BlockingIOError):
-                        pieces[0] = pieces[0][rig.peer.send(pieces[0]) :]
-                    pieces = pieces if pieces[0] else pieces[1:]
-                if random.random() < 0.8:
-                    await wait_all_tasks_blocked()
-            case "sleep":
-                await trio.sleep(random.choice([0, 0, 0, 0.1, 1]))
-            case "answer" if rig.calls:
-                rig.calls.pop(0).answer(random.choice([None, None, None, b"." * 1_000_000]))
-            case "read":
-                more, rest = answers_in(rest + await rig.received())
-                answers += more
-    assert rest == b""
-    assert len(rig.begun_bodies) >= 3
-    for body, answer in zip(bodies, answers, strict=True):
-        assert answer.removeprefix(b"long:") == body or (len(answer) == 1_000_000 and body.startswith(b"slow"))
-    assert rig.readiness.begun == 0
-    assert await rig.exchange(post(b"now")) == ok(b"now")

@@ -342,7 +342,7 @@ class ServerConnection:
         self._begin = begin
         self._receiving = True
         try:
-            await stream.receive_into(self._take)
+            await stream.receive_into(self._parse_and_begin)
         finally:
             self._receiving = False
         if self._begun is not None:
@@ -354,7 +354,7 @@ class ServerConnection:
             await stream.finish_sending()  # for as long as the client reads; a connection is closed in less
         return not self._received_eof
 
-    def _take(self, data: bytes) -> bool:
+    def _parse_and_begin(self, data: bytes) -> bool:
         """Parse what came, and begin the request that it is; True when the connection's task must see to it."""
         if not data:
             self._received_eof = True
