@@ -427,6 +427,21 @@ async def test_a_stop_abandons_a_begun_call_that_outlasts_its_grace(autojump_clo
         assert differences(before, server.counts())["Put"] == Counts(1, {Code.CANCELED: 1}, len(KEY), 0)
 
 
+async def test_a_stop_does_not_wait_for_a_client_that_does_not_read(autojump_clock: MockClock) -> None:
+    async with running() as server:
+        client = await server.client()
+        server.kv.value = b"v" * 3_000_000
+        await read_slowly(client, get(), 1)
+        client.socket.sendall(get())
+        client.socket.shutdown(socket.SHUT_WR)
+        await trio.sleep(60)
+        assert server.kv.begun == 1
+        assert server.listener.status().connections == 1
+        server.listener.stop(grace_seconds=5)
+        await trio.sleep(2)
+        assert server.listener.status().connections == 0
+
+
 async def test_a_client_that_ended_its_side_gets_the_whole_of_a_large_answer(autojump_clock: MockClock) -> None:
     """However slowly it reads."""
     async with running() as server:

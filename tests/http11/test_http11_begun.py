@@ -384,6 +384,18 @@ async def test_a_large_answer_is_not_cut_short_by_the_end(rig: Rig, autojump_clo
     assert await ends(rig)
 
 
+@pytest.mark.parametrize("gives_up", ["the client", "the server"])
+async def test_an_answer_that_is_never_read_keeps_nobody(rig: Rig, autojump_clock: MockClock, gives_up: str) -> None:
+    call = await rig.begin_one()
+    call.answer(b"l" * LARGE)
+    rig.peer.shutdown(socket.SHUT_WR)
+    await trio.sleep(60)
+    if gives_up == "the client":
+        rig.peer.close()
+    await trio.sleep(1 if gives_up == "the client" else 300)
+    assert await ends(rig)
+
+
 # -- deadlines
 
 
