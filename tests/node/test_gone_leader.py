@@ -56,13 +56,15 @@ class Case:
 
 
 @pytest.fixture
-async def case(autojump_clock: MockClock, nursery: trio.Nursery) -> Case:
+async def case(nursery: trio.Nursery) -> Case:
     case = Case()
     await nursery.start(case.gone.run)
     return case
 
 
-async def test_it_is_forgotten_at_once_and_a_campaign_follows_within_a_heartbeat(case: Case) -> None:
+async def test_it_is_forgotten_at_once_and_a_campaign_follows_within_a_heartbeat(
+    autojump_clock: MockClock, case: Case
+) -> None:
     case.gone.note(LEADER)
     assert not case.leadership.has_leader
     assert not case.core.campaigns, "the others are to find out as well"
@@ -70,7 +72,7 @@ async def test_it_is_forgotten_at_once_and_a_campaign_follows_within_a_heartbeat
     assert len(case.core.campaigns) == 1
 
 
-async def test_attempts_end_with_the_election_timeout(case: Case) -> None:
+async def test_attempts_end_with_the_election_timeout(autojump_clock: MockClock, case: Case) -> None:
     begin = trio.current_time()
     for _ in range(30):
         case.gone.note(LEADER)
@@ -79,7 +81,7 @@ async def test_attempts_end_with_the_election_timeout(case: Case) -> None:
     assert max(case.core.campaigns) - begin < ELECTION_SECONDS
 
 
-async def test_another_member_that_is_gone_changes_nothing(case: Case) -> None:
+async def test_another_member_that_is_gone_changes_nothing(autojump_clock: MockClock, case: Case) -> None:
     case.gone.note(THIRD)
     await trio.sleep(HEARTBEAT_SECONDS)
     assert case.leadership.lead == LEADER
@@ -91,7 +93,7 @@ async def test_another_member_that_is_gone_changes_nothing(case: Case) -> None:
     assert not case.core.campaigns
 
 
-async def test_a_leader_that_is_heard_again_is_followed(case: Case) -> None:
+async def test_a_leader_that_is_heard_again_is_followed(autojump_clock: MockClock, case: Case) -> None:
     case.gone.note(LEADER)
     case.leadership.update(lead=LEADER, state=StateType.FOLLOWER, term=1)
     await trio.sleep(HEARTBEAT_SECONDS)

@@ -16,6 +16,7 @@ from trioetcd.node.proposals import (
     DROPPED,
     NOBODY,
     WAITING_REQUESTS_MAX,
+    Batch,
     Proposals,
     ProposalsStatus,
 )
@@ -38,6 +39,10 @@ def make_proposals(*, request_bytes_max: int = 1_572_864) -> Proposals:
 
 def put(key: bytes, value: bytes = b"") -> RaftRequest:
     return RaftRequest(m.PutRequest(key=key, value=value))
+
+
+def batches_of(proposals: Proposals) -> list[Batch]:
+    return list(iter(proposals.take_batch, None))
 
 
 class Submissions:
@@ -74,7 +79,7 @@ async def test_all_that_waits_becomes_one_entry_and_each_gets_its_own_result(
     await under_way.start(put(b"a"), put(b"b"), put(b"c"))
     assert proposals.status() == ProposalsStatus(waiting=3, in_flight=0, failed=0)
 
-    (batch,) = proposals.take_batches()
+    (batch,) = batches_of(proposals)
     assert decode_proposal(batch.data) == proposals.proposal_of(batch.data)
     assert proposals.status() == ProposalsStatus(waiting=0, in_flight=3, failed=0)
 
@@ -89,11 +94,11 @@ async def test_a_batch_is_bounded_in_bytes_and_in_requests(submissions: Callable
     proposals = make_proposals()
     half = b"v" * (BATCH_BYTES_MAX * 2 // 5)
     await submissions(proposals).start(*(put(bytes([i]), half) for i in range(5)))
-    sizes = [len(decode_proposal(batch.data).requests) for batch in proposals.take_batches()]
+    sizes = [len(decode_proposal(batch.data).requests) for batch in batches_of(proposals)]
     assert sizes == [2, 2, 1]
 
     await submissions(proposals).start(*(put(b"%d" % i) for i in range(BATCH_REQUESTS_MAX + 1)))
-    sizes = [len(decode_proposal(batch.data).requests) for batch in proposals.take_batches()]
+    sizes = [len(decode_proposal(batch.data).requests) for batch in batches_of(proposals)]
     assert sizes == [BATCH_REQUESTS_MAX, 1]
 
 
@@ -101,7 +106,7 @@ async def test_a_cancelled_request_that_still_waits_is_not_proposed(nursery: tri
     proposals = make_proposals()
     with trio.move_on_after(0):
         await proposals.submit(put(b"a"))
-    assert list(proposals.take_batches()) == []
+    assert batches_of(proposals) == []
     assert proposals.status().failed == 1
 
 
@@ -111,7 +116,7 @@ async def test_a_result_for_someone_who_left_is_nobodys(submissions: Callable[[P
     async with trio.open_nursery() as nursery:
         nursery.start_soon(proposals.submit, put(b"a"))
         await wait_all_tasks_blocked()
-        batches = list(proposals.take_batches())
+        batches = batches_of(proposals)
         nursery.cancel_scope.cancel()
     proposals.resolve(batches[0].id, ["done"])
     proposals.resolve(4711, ["of another member"])
@@ -123,7 +128,7 @@ async def test_an_entry_with_the_id_of_another_is_taken_as_it_stands_in_the_log(
     proposals = make_proposals()
     under_way = submissions(proposals)
     await under_way.start(put(b"now"))
-    (batch,) = proposals.take_batches()
+    (batch,) = batches_of(proposals)
     before = Proposal(batch.id, (put(b"an earlier run's"), put(b"with its id")))
     found = proposals.proposal_of(encode_proposal(before))
     assert found.requests == before.requests
@@ -141,7 +146,7 @@ async def test_a_batch_that_the_core_drops_is_refused_as_a_whole(
     proposals = make_proposals()
     under_way = submissions(proposals)
     await under_way.start(put(b"a"), put(b"b"))
-    (batch,) = proposals.take_batches()
+    (batch,) = batches_of(proposals)
     proposals.refuse(batch)
     await wait_all_tasks_blocked()
     assert under_way.results == {b"a": ApiError(*DROPPED), b"b": ApiError(*DROPPED)}
@@ -171,7 +176,7 @@ async def test_a_request_that_is_not_committed_in_time_is_told_why(
     proposals = make_proposals()
     under_way = submissions(proposals)
     await under_way.start(put(b"a"))
-    (batch,) = proposals.take_batches()
+    (batch,) = batches_of(proposals)
     mock_clock.jump(TIMEOUT_SECONDS + 0.1)
     proposals.expire()
     await wait_all_tasks_blocked()

@@ -128,10 +128,10 @@ class Readiness:
                 if not serve():
                     return
             except Exception as error:  # noqa: BLE001 # it is raised, in the task that waits
-                del self._waiting[fd]
-                trio.lowlevel.reschedule(task, outcome.Error(error))
+                if self._waiting.pop(fd, None) is not None:
+                    trio.lowlevel.reschedule(task, outcome.Error(error))
                 return
-        if self._waiting.pop(fd, None) is not None:
+        if self._waiting.pop(fd, None) is not None:  # else it was woken meanwhile
             trio.lowlevel.reschedule(task)
 
     def close(self) -> None:

@@ -141,7 +141,7 @@ class RaftDriver:
         """Propose everything that waits, if there is a leader to take it; without one it goes on waiting."""
         if not self._leadership.has_leader:
             return
-        for batch in self._proposals.take_batches():
+        while (batch := self._proposals.take_batch()) is not None:
             try:
                 self._raw_node.propose(batch.data)
             except ProposalDropped:

@@ -11,7 +11,7 @@ finds all that are overdue, and costs a waiting request nothing.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from trioetcd.api.errors import ApiError, Code, ErrorKind
@@ -126,15 +126,19 @@ class Proposals:
         """Let a burst that is being read join what waits."""
         await gather(self._waiting)
 
-    def take_batches(self) -> Iterator[Batch]:
-        """Turn everything that waits into entries. What is cancelled by now is left out."""
+    def take_batch(self) -> Batch | None:
+        """Turn what waits into the next entry, as much as one holds; None when nothing waits.
+
+        What is cancelled by now is left out.
+        """
         while self._waiting:
             taken = self._take()
             if taken:
                 batch_id = self._next_id()
                 batch = Batch(batch_id, join_proposal(batch_id, [one.encoded for one in taken]), taken)
                 self._in_flight[batch_id] = batch
-                yield batch
+                return batch
+        return None
 
     def _take(self) -> tuple[_Waiting, ...]:
         taken: list[_Waiting] = []
@@ -163,10 +167,13 @@ class Proposals:
         and applying one entry's requests for another's would part this member's state from all others'. What is
         decoded is nobody's here.
         """
-        batch = self._in_flight.get(proposal_id(data))
+        if not self._in_flight:
+            return decode_proposal(data)._replace(id=NOBODY)
+        oldest = next(iter(self._in_flight.values()))  # they are applied in their order
+        batch = oldest if oldest.data is data else self._in_flight.get(proposal_id(data))
         if batch is None or batch.data != data:
             return decode_proposal(data)._replace(id=NOBODY)
-        return Proposal(batch.id, tuple(one.request for one in batch.taken))
+        return Proposal(batch.id, tuple([one.request for one in batch.taken]))
 
     def resolve(self, batch_id: int, results: Sequence[object]) -> None:
         """Wake everyone in an applied batch with their own result. A batch of another member is nobody's here."""
