@@ -261,3 +261,16 @@ async def test_a_peer_is_not_gone_while_a_stream_from_it_stands(autojump_clock, 
     await trio.sleep(1)
     assert one.is_active(2)
     assert not one.handler.gone
+
+
+async def test_each_commit_has_its_own_two_milliseconds(autojump_clock, cluster, make) -> None:
+    """While entries follow each other faster than that, nothing leaves for a commit alone."""
+    one, two = await cluster.pair()
+    for index in range(1, 20):
+        one.transport.send([make.app(index)])
+        one.transport.send([make.commit(index)])
+        await trio.sleep(COMPANY_SECONDS * 0.9)
+    await trio.testing.wait_all_tasks_blocked()
+    assert two.handler.received == [make.app(index) for index in range(1, 20)]
+    await trio.sleep(COMPANY_SECONDS * 0.2)
+    assert await two.handler.wait_received(20) == [*(make.app(index) for index in range(1, 20)), make.commit(19)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import trio
@@ -35,7 +36,7 @@ class Peer:
     def send(self, message: Message) -> bool:
         """Queue a message on the way that stands; False when it was dropped, as the queue is full.
 
-        What goes to a stream leaves with `send_due`, or, when it is in no hurry, at the latest with `hurry`.
+        What goes to a stream leaves with `send_due`, or, when it is in no hurry, at the latest with `send_older`.
         """
         if message.type is MessageType.SNAP:
             return self._send_snapshot(message)
@@ -47,6 +48,8 @@ class Peer:
             self.link.counters.dropped_messages += 1
         elif writer is not None and (not can_wait(message) or self.link.forwards):
             writer.is_due = True
+        elif writer is not None and writer.waits_since == math.inf:
+            writer.waits_since = trio.current_time()
         return taken
 
     def send_due(self) -> None:
@@ -55,10 +58,16 @@ class Peer:
             if writer.is_due:
                 writer.send_now()
 
-    def hurry(self) -> None:
-        """Send also what is in no hurry."""
+    @property
+    def waits_since(self) -> float:
+        """Since when something waits for company; infinite when nothing does."""
+        return min((writer.waits_since for writer in self._writers.values()), default=math.inf)
+
+    def send_older(self, moment: float) -> None:
+        """Send also what is in no hurry, where it has waited since this moment or longer."""
         for writer in self._writers.values():
-            writer.send_now()
+            if writer.waits_since <= moment:
+                writer.send_now()
 
     def _send_snapshot(self, message: Message) -> bool:
         if not self._snapshots.mailbox.put(message):

@@ -10,6 +10,7 @@ sent the writer sends an empty frame each 5/3 s; a reader that hears nothing for
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -104,6 +105,7 @@ class StreamWriter:
     def __init__(self, *, link: Link) -> None:
         self.mailbox = Mailbox(capacity=STREAM_QUEUE_CAPACITY)
         self.is_due = False  # something waits that is in a hurry
+        self.waits_since = math.inf  # something waits that is not
         self._link = link
         self._woken = Signal()  # to write a rest, or a sign of life
         self._scope = trio.CancelScope()
@@ -129,7 +131,7 @@ class StreamWriter:
     def send_now(self) -> None:
         """Send what waits; what the socket does not take now is sent by the task."""
         frames, mailbox = self._frames, self.mailbox
-        self.is_due = False
+        self.is_due, self.waits_since = False, math.inf
         while mailbox and frames is not None and not (self._in_flight or self._rest):
             batch = mailbox.take_nowait(bytes_target=FRAME_BYTES_TARGET)
             frame = encode_frame(batch)

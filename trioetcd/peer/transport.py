@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
@@ -140,9 +141,11 @@ class Transport:
         """
         while True:
             await self._some_can_wait.wait()
-            await trio.sleep(COMPANY_SECONDS)
-            for peer in self._peers.values():
-                peer.hurry()
+            while (since := min((peer.waits_since for peer in self._peers.values()), default=math.inf)) < math.inf:
+                await trio.sleep_until(since + COMPANY_SECONDS)
+                due = max(since, trio.current_time() - COMPANY_SECONDS)
+                for peer in self._peers.values():
+                    peer.send_older(due)
 
     def _add_remote(self, member_id: int, urls: Sequence[str]) -> None:
         remotes = sum(not peer.is_member for peer in self._peers.values())
