@@ -178,10 +178,7 @@ class ServerConnection:
 
     async def respond_prepared(self, head: bytes, body: bytes) -> None:
         """Answer the present request with a head made by `prepare_head`, in one send."""
-        data = self._encode(head, body)
-        sent = 0 if self._send_soon is None else self._send_soon(data)
-        if sent < len(data):
-            await self._stream.send_all(memoryview(data)[sent:])
+        await self._send_last(self._encode(head, body))
 
     def answer_begun(self, head: bytes, body: bytes) -> None:
         """Answer the request that `begin` took upon itself. What the socket does not take at once is sent later."""
@@ -245,7 +242,7 @@ class ServerConnection:
             self._last = True
         head, self._pending_head = self._pending_head, b""
         self._request = None
-        await self._send(head + LAST_CHUNK if self._chunked else head)
+        await self._send_last(head + LAST_CHUNK if self._chunked else head)
 
     async def refuse(self, error: BadRequest) -> None:
         """Answer what is not HTTP as Go's server does. Nothing can follow on this connection."""
@@ -454,6 +451,12 @@ class ServerConnection:
             await self._stream.send_all(data)
             return
         sent = self._send_nowait(data)
+        if sent < len(data):
+            await self._stream.send_all(memoryview(data)[sent:])
+
+    async def _send_last(self, data: bytes) -> None:
+        """Send what ends an answer: it may leave together with those of others."""
+        sent = 0 if self._send_soon is None else self._send_soon(data)
         if sent < len(data):
             await self._stream.send_all(memoryview(data)[sent:])
 
