@@ -10,7 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from trioetcd.node.applier import SLICE_BYTES_MAX, SLICE_ENTRIES_MAX, Applier
 from trioetcd.raft.types import ConfState, Entry, SnapshotMetadata
-from trioetcd.storage.machine import AppliedPosition, Committed, Outcome
+from trioetcd.storage.machine import AppliedPosition, Committed
 from trioetcd.storage.requests import Proposal, RaftRequest
 
 
@@ -22,10 +22,9 @@ class Machine:
         self.runs: list[int] = []
         self.store = SimpleNamespace(compaction=SimpleNamespace(is_pending=False))
 
-    def apply(self, run: list[Committed]) -> list[Outcome]:
+    def apply(self, run: list[Committed], *, tell: object) -> None:
         self.runs.append(len(run))
         self.applied = AppliedPosition(run[-1].index, run[-1].term)
-        return []
 
     def install(self, metadata: SnapshotMetadata) -> None:
         self.applied = AppliedPosition(metadata.index, metadata.term)
@@ -42,7 +41,7 @@ def make_applier(
         machine=machine,  # type: ignore[arg-type] # what the applier asks of it
         raw_node=SimpleNamespace(),  # type: ignore[arg-type]
         work=SimpleNamespace(),  # type: ignore[arg-type]
-        proposals=SimpleNamespace(proposal_of=lambda _: Proposal(1, (RaftRequest(None),))),  # type: ignore[arg-type]
+        proposals=SimpleNamespace(proposal_of=lambda _: Proposal(1, (RaftRequest(None),)), resolve=None),  # type: ignore[arg-type]
         reconfiguration=SimpleNamespace(installed=lambda: None),  # type: ignore[arg-type]
         snapshotter=SimpleNamespace(is_due=False, install=machine.install),  # type: ignore[arg-type]
         membership=SimpleNamespace(changed=lambda: None),  # type: ignore[arg-type]

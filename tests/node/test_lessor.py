@@ -47,8 +47,9 @@ class World:
     def do(self, *ops: object) -> Sequence[object]:
         index = self.machine.applied.index + 1
         proposal = Proposal(index, tuple(RaftRequest(op) for op in ops))
-        [outcome] = self.machine.apply([Committed(index, self.term, proposal)])
-        return outcome.results
+        results: list[object] = []
+        self.machine.apply([Committed(index, self.term, proposal)], tell=lambda _, found: results.extend(found))
+        return results
 
     def grant(self, lease_id: int, ttl: int) -> None:
         self.do(m.LeaseGrantRequest(ID=lease_id, TTL=ttl))

@@ -10,7 +10,7 @@ from trioetcd.api import messages as m
 from trioetcd.api.errors import ApiError, ErrorKind
 from trioetcd.raft.types import ConfState
 from trioetcd.storage.internal_ops import ClusterVersionSet, LeaseExpired, LeasesRemaining, MemberAttributes
-from trioetcd.storage.machine import AppliedPosition, Committed, Outcome, StateMachine
+from trioetcd.storage.machine import AppliedPosition, Committed, StateMachine
 from trioetcd.storage.memory_engine import MemoryEngine
 from trioetcd.storage.requests import Proposal, RaftRequest
 
@@ -33,8 +33,9 @@ def entry(machine: StateMachine, *ops: object) -> Committed:
 
 
 def do(machine: StateMachine, *ops: object) -> list[object]:
-    [outcome] = machine.apply([entry(machine, *ops)])
-    return list(outcome.results)
+    results: list[object] = []
+    machine.apply([entry(machine, *ops)], tell=lambda _, found: results.extend(found))
+    return results
 
 
 def put(key: bytes, value: bytes = b"v", lease: int = 0) -> m.PutRequest:
@@ -62,10 +63,18 @@ def of(kind: ErrorKind) -> ApiError:
 def test_a_batch_of_entries_is_one_write(machine: StateMachine, engine: CountingEngine) -> None:
     proposals = [Proposal(10, (RaftRequest(put(b"a")), RaftRequest(put(b"a")))), None, Proposal(12, ())]
     batch = [Committed(index, 1, proposal) for index, proposal in enumerate(proposals, 1)]
-    outcomes = machine.apply(batch)
-    assert [outcome.proposal_id for outcome in outcomes] == [10, 12]
-    assert revisions(outcomes[0].results) == [2, 3]
-    assert outcomes[1] == Outcome(12, ())
+    told: dict[int, list[object]] = {}
+    writes_when_told: list[int] = []
+
+    def tell(proposal_id: int, results: Sequence[object]) -> None:
+        told[proposal_id] = list(results)
+        writes_when_told.append(len(engine.writes))
+
+    machine.apply(batch, tell=tell)
+    assert list(told) == [10, 12]
+    assert revisions(told[10]) == [2, 3]
+    assert told[12] == []
+    assert writes_when_told == [0, 0], "whoever waits need not wait for the engine"
     assert engine.writes == [(3, False)]  # two versions, and the position
     assert machine.applied == AppliedPosition(3, 1, ConfState())
 

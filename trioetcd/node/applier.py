@@ -152,11 +152,9 @@ class Applier:
             proposal = self._proposals.proposal_of(entry.data) if entry.data else None
             run.append(Committed(entry.index, entry.term, proposal))
         started = self._clock()
-        outcomes = self._machine.apply(run)
+        self._machine.apply(run, tell=self._proposals.resolve)
         if self._clock() - started > SLOW_SECONDS:
             self._slow += sum(len(one.proposal.requests) for one in run if one.proposal is not None)
-        for outcome in outcomes:
-            self._proposals.resolve(outcome.proposal_id, outcome.results)
         self._note_applied(run, size_bytes)
 
     def _apply_conf_change(self, entry: Entry) -> None:

@@ -25,8 +25,9 @@ def do(machine: StateMachine, op: object, user: str = "", revision: int | None =
         revision = machine.auth.revision if user else 0
     index = machine.applied.index + 1
     proposal = decode_proposal(encode_proposal(Proposal(index, (RaftRequest(op, user, revision),))))
-    [outcome] = machine.apply([Committed(index, 1, proposal)])
-    return outcome.results[0]
+    results: list[object] = []
+    machine.apply([Committed(index, 1, proposal)], tell=lambda _, found: results.extend(found))
+    return results[0]
 
 
 def refused(result: object) -> str:

@@ -136,8 +136,10 @@ class Ours:
                 if is_read_only(request):
                     return self.machine.store.read_txn(request)
         index = self.machine.applied.index + 1
-        outcome = self.machine.apply([Committed(index, 1, Proposal(index, (RaftRequest(request),)))])
-        result = outcome[0].results[0]
+        results: list[object] = []
+        proposal = Proposal(index, (RaftRequest(request),))
+        self.machine.apply([Committed(index, 1, proposal)], tell=lambda _, found: results.extend(found))
+        [result] = results
         return result.message if isinstance(result, ApiError) else result
 
 

@@ -70,7 +70,9 @@ class StoreMachine(RuleBasedStateMachine):
     def do(self, op: object) -> object:
         index = self.machine.applied.index + 1
         proposal = decode_proposal(encode_proposal(Proposal(index, (RaftRequest(op),))))
-        return self.machine.apply([Committed(index, 1, proposal)])[0].results[0]
+        results: list[object] = []
+        self.machine.apply([Committed(index, 1, proposal)], tell=lambda _, found: results.extend(found))
+        return results[0]
 
     @rule(key=keys, value=values)
     def put(self, key: bytes, value: bytes) -> None:

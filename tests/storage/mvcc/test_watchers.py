@@ -27,7 +27,8 @@ class World:
         index = self.machine.applied.index + 1
         before = self.machine.store.revision
         proposal = Proposal(index, tuple(RaftRequest(op) for op in ops))
-        results = self.machine.apply([Committed(index, 1, proposal)])[0].results
+        results: list[object] = []
+        self.machine.apply([Committed(index, 1, proposal)], tell=lambda _, found: results.extend(found))
         self._remember(before)
         return results
 
