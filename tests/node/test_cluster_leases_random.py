@@ -67,7 +67,8 @@ class World:
 
     async def _stop(self, victim: MemoryMember) -> None:
         self.serving.discard(victim)
-        await victim.stop()
+        with trio.CancelScope(shield=True):  # else the member would end later, when all is mended
+            await victim.stop()
         await self._start_again(victim)
 
     async def _start_again(self, victim: MemoryMember) -> None:

@@ -154,7 +154,8 @@ class Faults:
         await self._cluster.start_all()
 
     async def _stop(self, member: MemoryMember) -> None:
-        await member.stop()
+        with trio.CancelScope(shield=True):  # else the member would end later, when all is at rest
+            await member.stop()
         await self._pause()
         await member.start()
 
