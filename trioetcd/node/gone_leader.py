@@ -6,8 +6,10 @@ forgets it, so that the pre-votes of others find no lease here (etcd-raft's Forg
 failures), and campaigns itself, after a moment drawn by chance so that two followers seldom do it together.
 
 A view that is wrong disturbs nobody: the campaign begins with a pre-vote, which members that hear from the leader
-refuse, and the next heartbeat makes this member follow again. Safety does not rest on time in Raft; and without
-pre-votes, where such a campaign would end a term, the election timeout is waited for as ever.
+refuse, and the next heartbeat makes this member follow again. A leader that is heard after it was found gone, in the
+same term, only has an address that leads nowhere from here (it posts its messages instead): for the rest of that term
+it is waited for. Safety does not rest on time in Raft; and without pre-votes, where such a campaign would end a term,
+the election timeout is waited for as ever.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from random import Random
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
@@ -23,6 +25,11 @@ from trioetcd.log import Logger
 from trioetcd.node.leadership import Leadership
 from trioetcd.node.parking import Signal
 from trioetcd.raft.types import NO_NODE
+
+CHANCE_HEARTBEATS: Final = (3, 6)
+"""How long a campaign is left alone, at least and at most: it takes two round trips and two syncs, and a heartbeat
+interval is to be a round trip at least. A next one would take back what was asked for. Drawn by chance, as two
+followers that campaigned together are to do so once only."""
 
 
 class Campaigner(Protocol):
@@ -61,7 +68,7 @@ class GoneLeader:
         self._heartbeat_seconds = heartbeat_seconds
         self._election_seconds = election_seconds
         self._log = log
-        self._gone = NO_NODE
+        self._gone = (NO_NODE, 0)  # a leader, and its term
         self._until = -math.inf
         self._due = Signal()
 
@@ -69,11 +76,14 @@ class GoneLeader:
         """A peer is gone: its address refuses connections, and no stream from it stands."""
         lead = self._leadership.lead
         if self._pre_vote and lead == member_id:
+            leader_of_term = (lead, self._leadership.term)
+            if self._gone == leader_of_term:
+                return  # it was heard since
             self._log.info("the leader is gone, its address refuses connections", leader=f"{member_id:x}")
-            self._gone = member_id
+            self._gone = leader_of_term
             self._until = self._clock() + self._election_seconds
             self._driver.forget_leader()
-        elif lead != NO_NODE or self._gone != member_id:
+        elif lead != NO_NODE or self._gone[0] != member_id:
             return
         self._due.set()
 
@@ -85,3 +95,4 @@ class GoneLeader:
             await trio.sleep(self._random.uniform(0, self._heartbeat_seconds))
             if not self._leadership.has_leader and self._clock() < self._until:
                 self._driver.campaign()
+                await trio.sleep(self._random.uniform(*CHANCE_HEARTBEATS) * self._heartbeat_seconds)
