@@ -13,6 +13,7 @@ handshake), is turned into `PeerFailure` here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -33,6 +34,9 @@ _REASON_BYTES_MAX: Final = 200
 
 _LOST = (trio.BrokenResourceError, trio.ClosedResourceError)
 _HEAD_END: Final = b"\r\n\r\n"
+_HANDSHAKE_BYTES_MAX: Final = 64 * 1024
+"""What a handshake may take, with the body of a refusal; h11 takes a quarter of it for a head."""
+_OPENING: Final = re.compile(rb"GET |HTTP/1\.\d 101\b")
 _WHOLE_BINARY: Final = 0x82
 _SIZE_OF_16_BITS: Final = 126
 _SIZE_OF_64_BITS: Final = 127  # and above it a mask
@@ -185,33 +189,46 @@ async def _shake_hands(stream: GuardedStream, open_connection: Open) -> FrameStr
         failure = _first(group, PeerFailure)
     except* Exception as group:  # noqa: BLE001 # the library alone runs here, and only on the peer's bytes; it lets through what h11 and wsproto raise
         failure = _failure(_first(group, Exception), stream)
+    if failure is None and not lent.is_over:
+        failure = PeerFailure(
+            "the WebSocket handshake did not succeed: its head does not end as HTTP has it (CR LF CR LF)"
+        )
     if failure is not None:
         raise failure
     return FrameStream(stream, response_headers=fields, received=lent.beyond)
 
 
 class _Lent(trio.abc.HalfCloseableStream):
-    """A stream that the library has for the length of a handshake: what follows that is kept in `beyond`."""
+    """A stream that the library has for the length of a handshake: what follows that is kept in `beyond`.
+
+    `is_over` says that its end was seen here, as it has to be before frames are read. The library bears with more than
+    that (bare line feeds), and would then have taken the first frames for itself.
+    """
 
     def __init__(self, stream: GuardedStream) -> None:
         self._stream = stream
         self._head = b""  # as far as it has come; then also the body of a refusal
-        self._is_over = False
+        self.is_over = False
         self.beyond = b""
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What belongs to the handshake; then nothing ever, until the library is done with."""
-        if self._is_over:
+        if self.is_over:
             await trio.sleep_forever()
         data = await self._stream.receive_some(max_bytes)
         before = len(self._head)
         self._head += data
         end = self._head.find(_HEAD_END) + len(_HEAD_END)
-        if end < len(_HEAD_END) or not self._head.startswith((b"GET ", b"HTTP/1.1 101 ")):
+        if end < len(_HEAD_END) or not _OPENING.match(self._head):
+            self._check_size()
             return data  # a refusal is the library's to read, up to the end of its body
-        self._is_over = True
+        self.is_over = True
         self.beyond = self._head[end:]
         return self._head[before:end]
+
+    def _check_size(self) -> None:
+        if len(self._head) > _HANDSHAKE_BYTES_MAX:
+            raise PeerFailure(f"more than {_HANDSHAKE_BYTES_MAX} bytes of a WebSocket handshake came, and not its end")
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """The library's part of the handshake."""
