@@ -99,7 +99,8 @@ class StreamWriter:
     """One stream to the peer, which it dialled: its queue, and the task that empties it.
 
     While the socket takes all, `send_now` empties the queue itself, in the turn in which it was filled. What is left
-    of a frame is the task's, and so is all that follows until it is gone.
+    of a frame is the task's, and so is all that follows until it is gone. Of a stream that ends, all that was not
+    handed to the socket is reported as lost, once, by `run`.
     """
 
     def __init__(self, *, link: Link) -> None:
@@ -137,8 +138,10 @@ class StreamWriter:
             frame = encode_frame(batch)
             try:
                 rest = frames.send_nowait(frame)
-            except PeerFailure:  # who reads the stream finds out, and ends it
-                self._link.lost(len(batch))
+            except PeerFailure as failure:
+                self._link.log.debug("a frame could not be sent to a peer", reason=str(failure))
+                self._in_flight = len(batch)  # which `run` reports, with all that waits: this may be within a round
+                self.stop()
                 return
             self._link.counters.sent_bytes += len(frame)
             if rest:
@@ -146,7 +149,7 @@ class StreamWriter:
                 self._woken.set()
 
     def stop(self) -> None:
-        """End the stream: the peer dialled another one, or is no member any more."""
+        """End the stream: it broke, the peer dialled another one, or the peer is no member any more."""
         self._scope.cancel()
 
     async def _serve(self, frames: FrameStream) -> None:
