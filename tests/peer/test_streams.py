@@ -274,3 +274,42 @@ async def test_each_commit_has_its_own_two_milliseconds(autojump_clock, cluster,
     assert two.handler.received == [make.app(index) for index in range(1, 20)]
     await trio.sleep(COMPANY_SECONDS * 0.2)
     assert await two.handler.wait_received(20) == [*(make.app(index) for index in range(1, 20)), make.commit(19)]
+
+
+async def test_commits_for_several_peers_leave_each_at_its_time(autojump_clock, cluster, make) -> None:
+    one = await cluster.add(1, peers=[1, 2, 3])
+    others = [await cluster.add(number, peers=[1, number]) for number in (2, 3)]
+    await trio.sleep(1)
+    arrived_after = {}
+
+    async def note(other, since) -> None:
+        await other.handler.wait_received(1)
+        arrived_after[other.id] = trio.current_time() - since
+
+    async with trio.open_nursery() as nursery:
+        for other in others:
+            one.transport.send([make.commit(1, to=other.id)])
+            nursery.start_soon(note, other, trio.current_time())
+            await trio.sleep(COMPANY_SECONDS * 0.6)
+    assert arrived_after == pytest.approx({2: COMPANY_SECONDS, 3: COMPANY_SECONDS}, rel=0.01)
+
+
+async def test_a_commit_takes_no_company_of_other_peers(autojump_clock, cluster, make) -> None:
+    one = await cluster.add(1, peers=[1, 2, 3])
+    two, three = [await cluster.add(number, peers=[1, number]) for number in (2, 3)]
+    await trio.sleep(1)
+    one.transport.send([make.commit(1, to=2), make.app(1, to=3)])
+    await three.handler.wait_received(1)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not two.handler.received
+
+
+async def test_a_commit_for_a_peer_without_a_stream_is_posted_at_once(autojump_clock, cluster, make) -> None:
+    one = await cluster.add(1, peers=[1, 2])
+    listener = cluster.network.host("m2").listen(cluster.url(2))
+    one.transport.send([make.commit(1)])
+    requests = []
+    with trio.move_on_after(COMPANY_SECONDS / 2):
+        while b"POST" not in b"".join(requests):
+            requests.append(await (await listener.accept()).receive_some())
+    assert requests[-1].startswith(b"POST /raft ")

@@ -111,7 +111,7 @@ class StreamWriter:
         self._woken = Signal()  # to write a rest, or a sign of life
         self._scope = trio.CancelScope()
         self._frames: FrameStream | None = None  # once the upgrade is accepted
-        self._in_flight = 0  # messages in the frame that is being sent
+        self._in_flight = 0  # messages in the frame that is being sent: what comes meanwhile waits
         self._rest: bytes | memoryview = b""  # of a frame that the socket did not take whole
 
     async def run(self, stream: GuardedStream) -> None:
@@ -133,7 +133,7 @@ class StreamWriter:
         """Send what waits; what the socket does not take now is sent by the task."""
         frames, mailbox = self._frames, self.mailbox
         self.is_due, self.waits_since = False, math.inf
-        while mailbox and frames is not None and not (self._in_flight or self._rest):
+        while mailbox and frames is not None and not self._in_flight:
             batch = mailbox.take_nowait(bytes_target=FRAME_BYTES_TARGET)
             frame = encode_frame(batch)
             try:
