@@ -204,3 +204,78 @@ async def test_slow_disks_do_not_keep_an_election_from_its_end(autojump_clock: M
         begin = trio.current_time()
         await cluster.wait_leader()
         assert trio.current_time() - begin < ELECTION_SECONDS
+
+
+async def test_two_dead_of_five_are_enough_to_go_on(autojump_clock: MockClock) -> None:
+    async with MemoryCluster(5) as cluster:
+        old = await cluster.wait_leader()
+        begin = trio.current_time()
+        for dead in (old, next(one for one in cluster.members if one is not old)):
+            await dead.kill()
+        await cluster.wait_leader()
+        assert trio.current_time() - begin < ELECTION_SECONDS
+
+
+async def test_a_learner_forgets_it_and_does_not_campaign(autojump_clock: MockClock) -> None:
+    async with MemoryCluster(3) as cluster:
+        learner = await cluster.add_member(is_learner=True)
+        await cluster.wait_converged()
+        for _ in range(2):
+            leader = await cluster.wait_leader()
+            assert leader is not learner
+            await leader.kill()
+            begin = trio.current_time()
+            if len(cluster.running) > 2:
+                await cluster.wait_for(lambda: learner.parts.leadership.has_leader, "a leader, as the learner sees it")
+                assert trio.current_time() - begin < ELECTION_SECONDS
+        await trio.sleep(3 * ELECTION_SECONDS)
+        assert not learner.is_leader
+        assert learner.parts.leadership.state is StateType.FOLLOWER
+
+
+async def test_one_leader_after_the_other_that_dies_and_comes_back_is_replaced_as_fast(
+    autojump_clock: MockClock,
+) -> None:
+    async with MemoryCluster(3) as cluster:
+        for number in range(10):
+            leader = await cluster.wait_leader()
+            await leader.services.kv.put(m.PutRequest(key=b"key", value=b"%d" % number), ANYONE)
+            await leader.kill()
+            begin = trio.current_time()
+            await cluster.wait_leader()
+            assert trio.current_time() - begin < ELECTION_SECONDS
+            await leader.start()
+            await cluster.wait_converged()
+
+
+@pytest.mark.parametrize("down_seconds", [0.0, 0.05, 0.15])
+async def test_a_leader_that_is_back_at_once_is_no_reason_to_wait_longer_than_ever(
+    autojump_clock: MockClock, down_seconds: float
+) -> None:
+    async with MemoryCluster(3) as cluster:
+        leader = await cluster.wait_leader()
+        begin = trio.current_time()
+        await leader.kill()
+        await trio.sleep(down_seconds)
+        await leader.start()
+        await cluster.wait_leader()
+        assert trio.current_time() - begin < 2.5 * ELECTION_SECONDS
+
+
+async def test_a_lease_lives_its_time_from_a_fast_election_on(autojump_clock: MockClock) -> None:
+    """No part of it rests on an election timeout between two leaders."""
+    async with MemoryCluster(3) as cluster:
+        leader = await cluster.wait_leader()
+        await leader.services.lease.lease_grant(m.LeaseGrantRequest(ID=7, TTL=4), ANYONE)
+        await leader.services.kv.put(m.PutRequest(key=b"key", lease=7), ANYONE)
+        await trio.sleep(3)
+        answer = await leader.services.lease.lease_keep_alive(m.LeaseKeepAliveRequest(ID=7), ANYONE)
+        kept_at = trio.current_time()
+        assert answer.TTL == 4
+        await leader.kill()
+        new = await cluster.wait_leader()
+        assert trio.current_time() - kept_at < ELECTION_SECONDS
+        await trio.sleep_until(kept_at + 3.9)
+        assert 7 in new.parts.machine.leases
+        await cluster.wait_for(lambda: 7 not in new.parts.machine.leases, "its end")
+        assert trio.current_time() - kept_at < 4 + 3 * ELECTION_SECONDS
