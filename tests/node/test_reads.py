@@ -102,6 +102,19 @@ async def test_one_round_serves_all_who_asked_before_it_and_the_next_those_who_c
     assert rig.loop.status().rounds == 2
 
 
+async def test_a_burst_of_reads_that_is_coming_in_shares_one_round(nursery: trio.Nursery) -> None:
+    rig = Rig(nursery)
+    await rig.start()
+    for _ in range(5):
+        for _ in range(4):
+            nursery.start_soon(rig._read)
+        await trio.lowlevel.checkpoint()
+    await wait_all_tasks_blocked()
+    await rig.answer(0)
+    assert rig.outcomes == ["may read"] * 20
+    assert rig.loop.status().rounds == 1, "and none follows for nobody"
+
+
 async def test_a_read_waits_until_its_index_is_applied(nursery: trio.Nursery) -> None:
     rig = Rig(nursery)
     await rig.start()

@@ -141,6 +141,8 @@ class ReadLoop:
             await self._asked.wait()
             await gather(self._waiting)
             served, self._waiting = self._waiting, []
+            if not served:
+                continue  # whoever asked was gathered into the round before
             self._rounds += 1
             try:
                 with trio.fail_after(self._timeout_seconds):
