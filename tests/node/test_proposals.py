@@ -140,6 +140,27 @@ async def test_an_entry_with_the_id_of_another_is_taken_as_it_stands_in_the_log(
     assert under_way.results == {b"now": "yours"}
 
 
+async def test_a_batch_is_found_behind_one_that_was_lost_and_by_a_copy_of_its_data(
+    submissions: Callable[[Proposals], Submissions],
+) -> None:
+    proposals = make_proposals()
+    under_way = submissions(proposals)
+    found = []
+    for key in (b"lost", b"copied", b"whole"):
+        await under_way.start(put(key))
+        (batch,) = batches_of(proposals)
+        found.append(batch)
+    _, copied, whole = found
+    foreign = encode_proposal(Proposal(4711, (put(b"of another member"),)))
+    assert proposals.proposal_of(foreign).id == NOBODY
+    for batch, data in ((copied, bytes(bytearray(copied.data))), (whole, whole.data)):
+        proposal = proposals.proposal_of(data)
+        assert proposal == decode_proposal(data)
+        proposals.resolve(proposal.id, [batch.id])
+    await wait_all_tasks_blocked()
+    assert under_way.results == {b"copied": copied.id, b"whole": whole.id}
+
+
 async def test_a_batch_that_the_core_drops_is_refused_as_a_whole(
     submissions: Callable[[Proposals], Submissions],
 ) -> None:
