@@ -77,6 +77,23 @@ async def test_urls_that_cannot_be_dialled() -> None:
             await dialer.dial(f"http://{host}:1")
 
 
+async def test_a_host_is_gone_only_where_all_of_its_addresses_refuse(monkeypatch) -> None:
+    """As Trio tells of several addresses that failed: a group behind the error."""
+    refused = ConnectionRefusedError("nobody listens")
+
+    async def fail(*_args) -> None:
+        raise OSError("all attempts to connect failed") from ExceptionGroup("multiple", errors)
+
+    monkeypatch.setattr(trio, "open_tcp_stream", fail)
+    errors: list[Exception] = [refused, refused]
+    with pytest.raises(ConnectionRefusedError):
+        await TcpDialer().dial("http://host:1")
+    errors = [refused, OSError("no route to host")]
+    with pytest.raises(OSError, match="all attempts") as caught:
+        await TcpDialer().dial("http://host:1")
+    assert not isinstance(caught.value, ConnectionRefusedError)
+
+
 @pytest.mark.parametrize(
     "url",
     [

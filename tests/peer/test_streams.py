@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import trio
 import trio.testing
 
 from trioetcd.node.protocols import PeerInfo
-from trioetcd.peer.errors import PeerGone
-from trioetcd.peer.link import FORWARDS_SECONDS
-from trioetcd.peer.stream import STREAM_QUEUE_CAPACITY
+from trioetcd.peer.errors import PeerFailure, PeerGone
+from trioetcd.peer.link import FORWARDS_SECONDS, IO_SECONDS
+from trioetcd.peer.stream import HEARTBEAT_SECONDS, STREAM_QUEUE_CAPACITY, StreamKind
 from trioetcd.peer.transport import COMPANY_SECONDS
 from trioetcd.raft.types import Entry, Message, MessageType
 
@@ -313,3 +315,75 @@ async def test_a_commit_for_a_peer_without_a_stream_is_posted_at_once(autojump_c
         while b"POST" not in b"".join(requests):
             requests.append(await (await listener.accept()).receive_some())
     assert requests[-1].startswith(b"POST /raft ")
+
+
+async def test_a_peer_is_not_gone_while_one_of_its_two_streams_stands(autojump_clock, cluster, make) -> None:
+    one, two = await cluster.pair()
+    one.handler.gone.clear()  # as it was before it listened
+    cluster.network.close_listener(two.url)
+    two.transport.peer(1)._writers[StreamKind.APPEND].stop()
+    await trio.sleep(1)
+    assert one.is_active(2)
+    assert not one.handler.gone
+    two.transport.peer(1)._writers[StreamKind.MESSAGE].stop()
+    await trio.sleep(1)
+    assert one.handler.gone
+
+
+async def test_a_commit_of_an_earlier_term_makes_no_room_for_entries_of_a_later(autojump_clock, cluster, make) -> None:
+    one, two = await cluster.pair()
+    later = replace(make.app(2), term=2)
+    one.transport.send([make.commit(1), later])
+    assert await two.handler.wait_received(2) == [make.commit(1), later]
+
+
+async def test_silence_is_noticed_also_on_a_stream_that_was_heard_before(autojump_clock, cluster) -> None:
+    one, _ = await cluster.pair()
+    await trio.sleep(10 * HEARTBEAT_SECONDS)
+    cluster.network.partition("m1", "m2")
+    await trio.sleep(IO_SECONDS - HEARTBEAT_SECONDS - 0.1)
+    assert one.is_active(2)
+    await trio.sleep(HEARTBEAT_SECONDS + 0.2)
+    assert not one.is_active(2)
+    [entry] = [e for e in cluster.capture.entries if e["event"].endswith("became inactive") and e["member"] == 1]
+    assert entry["reason"] == f"nothing came for {IO_SECONDS:g} s"
+
+
+class Answers:
+    """A network in which each dial ends as the test says next."""
+
+    def __init__(self) -> None:
+        self.next = "refused"
+        self.dialled: list[str] = []
+
+    async def dial(self, url: str) -> trio.abc.Stream:
+        self.dialled.append(url)
+        if self.next == "silence":
+            await trio.sleep_forever()
+        if self.next == "refused":
+            raise ConnectionRefusedError("nobody listens")
+        return trio.testing.memory_stream_pair()[0]
+
+
+@pytest.mark.parametrize("between", ["silence", "connected"])
+async def test_a_refusal_counts_until_its_address_is_tried_again(autojump_clock, cluster, between) -> None:
+    """It is gone when every address refused when last it was tried; silence there, or any success, ends that."""
+    dialer = Answers()
+    node = await cluster.add(1, peers=[1], dialer=dialer)
+    node.transport.reconcile([PeerInfo(2, ("http://a:1", "http://b:1"))], ())
+    link = node.transport.peer(2).link
+    node.transport.peer(2).stop()  # the test alone dials
+
+    async def connect(how) -> type | None:
+        dialer.next = how
+        try:
+            await link.connect()
+        except PeerFailure as failure:
+            return type(failure)
+        return None
+
+    assert await connect("refused") is PeerFailure, "of the other address nothing is known"
+    assert await connect("refused") is PeerGone
+    await connect(between)
+    assert await connect("refused") is PeerFailure
+    assert await connect("refused") is PeerGone
