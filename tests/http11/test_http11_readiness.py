@@ -14,6 +14,7 @@ import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
 from trioetcd.http11 import LeanSocketStream, Readiness
+from trioetcd.http11.readiness import LINGERS_MAX
 
 pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
 
@@ -373,3 +374,67 @@ async def test_what_is_sent_whole_while_the_socket_is_full_stays_in_order(readin
     assert received == b"f" * filled + b"one two three"
     await stream.aclose()
     theirs.close()
+
+
+class Brisk:
+    """A lone client that asks again while it is answered, `requests` times; and somebody else who wants his turns."""
+
+    def __init__(self, readiness: Readiness, *, requests: int) -> None:
+        ((self.stream, self._theirs),) = pairs(readiness, 1)
+        self._left = requests
+        self._begun = trio.Event()
+        self.served = 0
+        self.served_between_turns_max = 0
+
+    def _take(self, data: bytes) -> bool:
+        self._begun.set()
+        self.served += len(data)  # one byte each
+        self._left -= len(data)
+        if self._left > 0:
+            self._theirs.sendall(b"?")
+        return self._left <= 0
+
+    async def run(self) -> None:
+        """Serve them all, while another task takes every turn that it gets."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._count)
+            self._theirs.sendall(b"?")
+            with trio.fail_after(5):
+                await self.stream.receive_into(self._take)
+            nursery.cancel_scope.cancel()
+        self._theirs.close()
+        await self.stream.aclose()
+
+    async def _count(self) -> None:
+        await self._begun.wait()
+        seen = self.served
+        while True:
+            await trio.lowlevel.checkpoint()
+            self.served_between_turns_max = max(self.served_between_turns_max, self.served - seen)
+            seen = self.served
+
+
+async def test_a_lone_client_that_asks_again_at_once_is_served_without_a_turn_of_the_scheduler(
+    readiness: Readiness,
+) -> None:
+    brisk = Brisk(readiness, requests=500)
+    await brisk.run()
+    assert brisk.served == 500
+    # The tasks of one turn run in any order, so between two turns of one there may be two of another.
+    assert 2 < brisk.served_between_turns_max <= 2 * (1 + LINGERS_MAX), "and everybody else has a turn now and then"
+
+
+async def test_nothing_is_lingered_for_while_a_request_waits_for_others(readiness: Readiness) -> None:
+    readiness.begun += 1
+    brisk = Brisk(readiness, requests=500)
+    await brisk.run()
+    assert brisk.served_between_turns_max <= 2  # see above
+
+
+async def test_two_clients_are_served_in_turn(readiness: Readiness) -> None:
+    """Whoever comes while another is lingered for is served as soon."""
+    brisk, other = Brisk(readiness, requests=500), Brisk(readiness, requests=500)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(brisk.run)
+        nursery.start_soon(other.run)
+    assert brisk.served == other.served == 500
