@@ -8,25 +8,23 @@ from typing import Final
 from trioetcd.api import go_base64
 from trioetcd.api.errors import ApiError, Code
 from trioetcd.http11 import Headers
-from trioetcd.node.service.context import CallContext
+from trioetcd.node.service.context import ANYONE, CallContext
 
 _UNIT_NANOSECONDS: Final = {"H": 3600 * 10**9, "M": 60 * 10**9, "S": 10**9, "m": 10**6, "u": 1000, "n": 1}
 _INT64_MAX: Final = (1 << 63) - 1
 _UINT64_MAX: Final = (1 << 64) - 1
-_SAYING: Final = (
-    b"grpc-metadata-token",
-    b"authorization",
-    b"grpc-metadata-authorization",
-    b"grpc-metadata-hasleader",
-    b"grpc-timeout",
-)
 _TIMEOUT: Final = re.compile(rb"([+-]?[0-9]+)([HMSmun])")
 _TIMEOUT_BYTES_MAX: Final = 64  # zeros in front are allowed, but Python reads no number of thousands of digits
 
 
 def is_plain(headers: Headers) -> bool:
-    """Whether the fields surely say nothing about the call."""
-    return not any(map(headers.__contains__, _SAYING)) and b"-bin" not in b" ".join(headers)
+    """Whether the fields say nothing about a call: not whose it is, what it asks for, how long it may take."""
+    if b"-bin" in b" ".join(headers):  # metadata that has to be checked
+        return False
+    try:
+        return checked_timeout(headers) is None and call_context(headers, ANYONE) is ANYONE
+    except ApiError:
+        return False
 
 
 def call_context(headers: Headers, anonymous: CallContext) -> CallContext:

@@ -8,7 +8,7 @@ CPU a request, 40,000 instead of 31,000 requests a second. A connection that is 
 scheduler, about 8 microseconds.
 
 The task of a socket may leave word what is to be done in place of waking it: a request that is answered in the turn in
-which it came costs no step of the scheduler at all, which is a quarter of what a range costs.
+which it came costs no step of the scheduler at all, which is a fifth of what a range costs.
 
 A client that is alone, on a machine near by, asks again some 50 microseconds after its answer. To go to sleep for so
 long and be woken takes as long again, on both sides. So after such an answer the loop looks out for the next request

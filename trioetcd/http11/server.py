@@ -36,7 +36,6 @@ from trioetcd.http11.streams import LeanSocketStream, ReplayStream
 _LINGER_SECONDS: Final = 0.5
 """Go's: how long a client that still sends is given to read its answer before the connection is reset."""
 
-
 _LAST_ANSWER_SECONDS: Final = 0.25
 """How long an answer that is under way is waited for once the client has ended its side: it may have left."""
 

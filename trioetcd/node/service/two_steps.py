@@ -3,7 +3,7 @@
 The calls that clients make most refuse, look and hand over without waiting, then wait for one thing at most (a batch to
 be applied, a ReadIndex round), and answer without waiting. Written as two steps they need no task that waits: whoever
 has the result takes the second. A front end that begins them in the turn in which a request came saves two steps of the
-scheduler and the way through a dozen awaiting frames, 6 to 10 microseconds of the 26 to 40 that a request costs. As a
+scheduler and the way through a dozen awaiting frames: 5 of the 28 microseconds of a range, 15 of the 55 of a put. As a
 coroutine function, for everybody else, the same two steps are `whole`.
 """
 
