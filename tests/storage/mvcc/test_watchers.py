@@ -365,6 +365,7 @@ class Reader:
         self.asked: list[m.WatchCreateRequest] = []
         self.records: dict[int, WatchRecord] = {}
         self.done: list[WatchRecord] = []
+        self.left_behind: set[int] = set()  # as with etcd, such a one can still be canceled, which is told as well
 
     def read(self, world: World, count: int) -> None:
         for _ in range(count):
@@ -380,8 +381,12 @@ class Reader:
             for watch_id, record in self.records.items():
                 if response.watch_id in (watch_id, -1):
                     record.responses.append(response)
-            if response.canceled:
+            if response.canceled and response.watch_id in self.left_behind:
+                self.left_behind.remove(response.watch_id)
+            elif response.canceled:
                 self.done.append(self.records.pop(response.watch_id))
+                if response.compact_revision:
+                    self.left_behind.add(response.watch_id)
 
 
 @settings(max_examples=300, deadline=None)
