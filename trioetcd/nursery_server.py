@@ -297,6 +297,7 @@ class _Tree:
             log=self._log,
             engine=self._http_engine,
             connections_max=client_connections_max(descriptor_limit()),
+            hasten=self._parts.driver.run_alone,
         )
         async with trio.open_nursery() as clients:
             await clients.start(listener.run)

@@ -116,6 +116,38 @@ async def test_a_defect_is_raised_in_the_task(rig: Rig) -> None:
     assert isinstance(rig.error, ValueError)
 
 
+async def test_whoever_can_serve_a_lone_request_now_may(open_rigs: list[Rig]) -> None:
+    """It is answered before any other task has its turn; with others beside it, it takes its time."""
+    hastened = 0
+
+    def hasten() -> None:
+        nonlocal hastened
+        hastened += 1
+        open_rigs[0].calls[-1].answer(b"soon")
+
+    readiness = Readiness.create(hasten=hasten)
+    assert readiness is not None
+    with closing(readiness):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(readiness.run)
+            open_rigs += [await start(readiness, nursery) for _ in range(2)]
+            first, second = open_rigs
+            for count in (1, 2):
+                assert await first.exchange(post(b"slow")) == ok(b"soon")
+                assert hastened == count
+                assert readiness.begun == 0
+            assert await first.exchange(post(b"now")) == ok(b"now")
+            assert hastened == 2, "what is answered already is not hastened"
+            first.send(post(b"slow"))
+            second.send(post(b"slow"))
+            await wait_all_tasks_blocked()
+            assert hastened == 2, "two came together"
+            for rig in open_rigs:
+                rig.calls[-1].answer()
+                assert await rig.received() == ok(b"slow")
+            nursery.cancel_scope.cancel()
+
+
 # -- what comes before the answer
 
 

@@ -22,8 +22,9 @@ class Machine:
         self.runs: list[int] = []
         self.store = SimpleNamespace(compaction=SimpleNamespace(is_pending=False))
 
-    def apply(self, run: list[Committed], *, tell: object) -> None:
+    def apply(self, run: list[Committed], *, tell: object, before_telling: Callable[[], None]) -> None:
         self.runs.append(len(run))
+        before_telling()
         self.applied = AppliedPosition(run[-1].index, run[-1].term)
 
     def install(self, metadata: SnapshotMetadata) -> None:

@@ -29,8 +29,15 @@ class SlowFile:
     def __init__(self) -> None:
         self.now = 0.0
         self.sync_seconds = 0.0001
+        self.begin_seconds = 0.0
+        self.operations: list[str] = []
+
+    def begin_sync(self) -> None:
+        self.operations.append("begin")
+        self.now += self.begin_seconds
 
     def sync(self) -> None:
+        self.operations.append("sync")
         self.now += self.sync_seconds
 
 
@@ -59,6 +66,20 @@ async def test_a_disk_that_becomes_slow_is_synced_in_a_thread_and_inline_again_w
     assert status.syncs == len(seen) == threads + 2
     assert 1 < threads < 100
     assert status.slow_syncs == 0
+
+
+def test_a_sync_that_was_begun_is_settled_once_and_what_was_done_meanwhile_is_not_counted() -> None:
+    file, seen = SlowFile(), []
+    disk = Disk(file=file, run_blocking=no_threads, clock=lambda: file.now, observe=seen.append)
+    file.begin_seconds = 0.25
+    file.sync_seconds = 0.5
+    disk.settle()
+    disk.begin()
+    file.now += 10
+    disk.settle()
+    disk.settle()
+    assert file.operations == ["begin", "sync"]
+    assert seen == [0.75]
 
 
 def test_a_disk_counts_the_syncs_that_an_operator_should_hear_of() -> None:

@@ -48,6 +48,22 @@ def test_both_file_systems_answer_alike(fs: FileSystem, tmp_path: Path) -> None:
             missing(directory / "w")
 
 
+def test_what_the_disk_begins_to_write_is_what_it_was(fs: FileSystem, tmp_path: Path) -> None:
+    fs.make_directory(tmp_path)
+    file = fs.create(tmp_path / "x")
+    file.preallocate(200_000)
+    content = bytearray(200_000)
+    for offset, size in ((0, 1), (1, 10_000), (10_001, 0), (4095, 70_000), (199_999, 1)):
+        data = bytes([offset % 251 + 1]) * size
+        file.write(offset, data)
+        content[offset : offset + size] = data
+        file.begin_writing(offset, size)
+        assert file.read(0, 300_000) == content
+    file.sync()
+    file.close()
+    assert fs.open(tmp_path / "x").read(0, 300_000) == content
+
+
 def test_files_and_directories_are_the_owners_alone(tmp_path: Path) -> None:
     fs = OsFileSystem()
     fs.make_directory(tmp_path / "a" / "b")

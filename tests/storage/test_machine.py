@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -77,6 +77,49 @@ def test_a_batch_of_entries_is_one_write(machine: StateMachine, engine: Counting
     assert writes_when_told == [0, 0], "whoever waits need not wait for the engine"
     assert engine.writes == [(3, False)]  # two versions, and the position
     assert machine.applied == AppliedPosition(3, 1, ConfState())
+
+
+def test_what_the_log_may_still_lose_is_told_after_it_has_it(machine: StateMachine, engine: CountingEngine) -> None:
+    order: list[object] = []
+
+    def settle() -> None:
+        order.append(("settled", machine.store.revision, len(engine.writes)))
+
+    batch = [Committed(index, 1, Proposal(index, (RaftRequest(put(b"a")),))) for index in (1, 2)]
+    machine.apply(batch, tell=lambda proposal_id, _: order.append(proposal_id), before_telling=settle)
+    assert order == [("settled", 3, 0), 1, 2]
+
+
+def test_a_state_that_the_log_lost_is_sealed(machine: StateMachine, engine: CountingEngine) -> None:
+    do(machine, put(b"a", b"old"))
+    before = len(engine.writes)
+    told: list[int] = []
+
+    def lose() -> None:
+        raise OSError("the disk broke")
+
+    with pytest.raises(OSError, match="the disk broke"):
+        machine.apply([entry(machine, put(b"a", b"new"))], tell=lambda one, _: told.append(one), before_telling=lose)
+    assert told == []
+    assert len(engine.writes) == before
+    looks: list[Callable[[], object]] = [
+        lambda: machine.store.range(m.RangeRequest(key=b"a")),
+        lambda: machine.leases.all,
+        lambda: machine.alarms.any,
+        lambda: machine.auth.enabled,
+        lambda: machine.members.cluster_version,
+        lambda: machine.watch_hub.store.revision,
+        machine.digest,
+        machine.durable_barrier,
+        lambda: do(machine, put(b"a")),
+        lambda: setattr(machine.store, "is_watched", True),
+    ]
+    for look in looks:
+        with pytest.raises(OSError, match="the disk broke"):
+            look()
+    assert len(engine.writes) == before
+    machine.close()
+    assert StateMachine.open(engine=engine).store.range(m.RangeRequest(key=b"a")).kvs[0].value == b"old"
 
 
 def test_requests_of_one_batch_see_each_other(machine: StateMachine) -> None:

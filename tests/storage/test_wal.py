@@ -13,7 +13,7 @@ import pytest
 from trioetcd.raft.types import ConfState, Entry, EntryType, HardState
 from trioetcd.storage.filesystem import DiskFailure, OsFileSystem
 from trioetcd.storage.wal import WalDamage, WalSnapshot, WriteAheadLog, read_markers
-from trioetcd.testing.disk import CrashMode, MemoryFileSystem
+from trioetcd.testing.disk import CrashMode, MemoryFile, MemoryFileSystem
 
 WAL = Path("/member/wal")
 START = WalSnapshot()
@@ -105,6 +105,33 @@ def test_a_record_takes_zeros_along_into_blocks_that_nothing_was_written_to() ->
     log.append(None, [entry(9, size=30_000)])
     assert len(log.status().segments) == 2
     assert written[-1][1] == slice_bytes, "a new segment begins anew"
+
+
+def test_a_sync_is_begun_for_what_no_sync_has_made_durable() -> None:
+    begun: list[tuple[int, int]] = []
+
+    class Noting(MemoryFile):
+        def begin_writing(self, offset: int, size: int, /) -> None:
+            begun.append((offset, size))
+
+    fs = MemoryFileSystem()
+    log = created(fs)
+    log._file = Noting(fs, fs._find(segments(fs)[0]), segments(fs)[0])
+    start = log.status().written_bytes
+    log.append(None, [entry(1)])
+    log.begin_sync()
+    log.append(None, [entry(2)])
+    log.begin_sync()
+    log.sync()
+    middle = log.status().written_bytes
+    log.append(None, [entry(3)])
+    log.begin_sync()
+    assert begun[1:] == [(start, middle - start), (middle, log.status().written_bytes - middle)]
+    assert begun[0][0] == start
+    assert log.status().synced_bytes == middle, "what is begun is not done"
+    fs.crash(Random(1), CrashMode.DROP)
+    _, contents = WriteAheadLog.open(fs=fs, directory=WAL, start=START)
+    assert contents.entries == entries(1, 2)
 
 
 def test_later_entries_replace_earlier_ones() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from typing import NamedTuple
 
@@ -49,6 +49,7 @@ class ClientListener:
         limits: Limits | None = None,
         connections_max: int = 10_000,
         date: DateField | None = None,
+        hasten: Callable[[], None] | None = None,
     ) -> None:
         self._listeners = listeners
         self._routes = routes
@@ -60,7 +61,7 @@ class ClientListener:
         self._free = trio.Semaphore(connections_max)
         self._known_heads = KnownHeads()
         self._reaper = Reaper()
-        self._readiness = Readiness.create()
+        self._readiness = Readiness.create(hasten=hasten)
         self._sessions: dict[ClientSession, trio.CancelScope] = {}
         self._accepted = 0
         self._accepting = trio.CancelScope()

@@ -44,7 +44,8 @@ _GATHER_FROM: Final = 3
 class Readiness:
     """Tells the tasks of many sockets when theirs can be read, while `run` is running. Needs Linux: see `create`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hasten: Callable[[], None] | None = None) -> None:
+        self._hasten = hasten
         self.outbox: Final = Outbox()
         self._epoll = select.epoll()
         self._watched = 0
@@ -58,9 +59,12 @@ class Readiness:
         self.begun = 0  # requests that are served while their connection waits to be read
 
     @classmethod
-    def create(cls) -> Readiness | None:
-        """One, where the system has epoll; None elsewhere, where each connection waits by itself."""
-        return cls() if hasattr(select, "epoll") else None
+    def create(cls, *, hasten: Callable[[], None] | None = None) -> Readiness | None:
+        """One, where the system has epoll; None elsewhere, where each connection waits by itself.
+
+        `hasten` is called when a single request was begun and waits: whoever can serve it now, may.
+        """
+        return cls(hasten=hasten) if hasattr(select, "epoll") else None
 
     def add(self, fd: int) -> None:
         """Begin to watch a socket; until `remove`, which must come before it is closed."""
@@ -134,6 +138,8 @@ class Readiness:
             if is_ended := bool(events & self._ends):
                 self._ended.add(fd)
             is_quiet &= self._look_after(fd, is_ended=is_ended)
+        if self._burst == self.begun == 1 and self._hasten is not None:
+            self._hasten()
         is_quiet &= self._burst == 1 and not self.begun
         self._burst = 0
         return is_quiet

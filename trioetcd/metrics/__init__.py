@@ -1,8 +1,8 @@
 """Metrics, under etcd's names, in Prometheus' text format.
 
 What the member knows anyway is read when somebody scrapes (`MetricsSource`): a counter costs what an integer costs.
-Only durations are recorded as they happen, each by one `observe` of Prometheus' client: 1.0 to 1.3 microseconds a call,
-measured. So they belong on work that is done once a batch (a sync, an engine write), not on each request.
+Only durations are recorded as they happen (`Durations`): of work that is done once a batch (a sync, an engine write),
+not of each request.
 
 A registry belongs to its member: several members in one process do not mix.
 """
@@ -13,10 +13,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from trioetcd.metrics.durations import Durations
 from trioetcd.metrics.families import member_families
 from trioetcd.metrics.rpcs import RpcCalls, RpcCounters
 from trioetcd.metrics.source import (
@@ -50,24 +51,6 @@ _UNTYPED: Final = re.compile(rb"^(# TYPE etcd_\S+) untyped$", re.MULTILINE)
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-class Durations:
-    """The histograms that are recorded as things happen. A part is handed the `observe` of the one it records into."""
-
-    def __init__(self) -> None:
-        self.wal_fsync = _histogram("etcd_disk_wal_fsync_duration_seconds", "Fsyncs called by the log.", 0.001, 14)
-        self.backend_commit = _histogram(
-            "etcd_disk_backend_commit_duration_seconds", "Commits called by the engine.", 0.001, 14
-        )
-        self.defragment = _histogram("etcd_disk_backend_defrag_duration_seconds", "Defragmentations.", 0.1, 13)
-
-    def families(self) -> Iterator[Metric]:
-        """Their families, without the time of creation that Prometheus' client adds and etcd does not have."""
-        for histogram in vars(self).values():
-            for family in histogram.collect():
-                family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
-                yield family
-
-
 class Metrics:
     """Everything that `/metrics` shows of one member."""
 
@@ -98,8 +81,3 @@ class _MemberCollector(Collector):
     def describe(self) -> list[Metric]:
         """Nothing: a registry would otherwise collect once to learn the names, before the member is there."""
         return []
-
-
-def _histogram(name: str, documentation: str, first_bound: float, bounds: int) -> Histogram:
-    """A histogram with buckets that double, as etcd's do."""
-    return Histogram(name, documentation, registry=None, buckets=[first_bound * 2**power for power in range(bounds)])

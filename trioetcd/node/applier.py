@@ -32,6 +32,10 @@ SLOW_SECONDS: Final = 0.1
 _OF_NOBODY: Final = ConfChange(ConfChangeType.UPDATE_NODE, NO_NODE)
 
 
+def _nothing() -> None:
+    """Telling waits for nothing."""
+
+
 class ApplierStatus(NamedTuple):
     """How far apply has come; `queued` are entries that are committed and not applied, `waiting` who waits for one.
 
@@ -81,16 +85,22 @@ class Applier:
         self.applied_index = machine.applied.index  # <= what the driver submitted; moved only here
         self.applied_term = machine.applied.term
 
-    def submit(self, entries: Sequence[Entry]) -> None:
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was submitted is applied."""
+        return not self._queue
+
+    def submit(self, entries: Sequence[Entry], *, before_telling: Callable[[], None] = _nothing) -> None:
         """Take committed entries, the next in order. A slice of them is applied at once when nothing is before them.
 
         So what a round has committed is answered before the next one syncs its own, and without a turn of the
-        scheduler in between; whatever is more, or is no normal entry, is left to `run`.
+        scheduler in between; whatever is more, or is no normal entry, is left to `run`. `before_telling` is called when
+        that slice is applied, before anybody may see it.
         """
         is_next = not self._queue
         self._queue.extend(entries)
         if is_next and entries[0].type == EntryType.NORMAL:
-            self._apply_run()
+            self._apply_run(before_telling)
             self._moved()
         if self._queue:
             self._queued.set()
@@ -140,7 +150,7 @@ class Applier:
             self._apply_conf_change(self._queue.popleft())  # type: ignore[arg-type] # it is the entry `head`
         self._moved()
 
-    def _apply_run(self) -> None:
+    def _apply_run(self, before_telling: Callable[[], None] = _nothing) -> None:
         run: list[Committed] = []
         size_bytes = 0
         while self._queue and len(run) < SLICE_ENTRIES_MAX and size_bytes < SLICE_BYTES_MAX:
@@ -152,7 +162,7 @@ class Applier:
             proposal = self._proposals.proposal_of(entry.data) if entry.data else None
             run.append(Committed(entry.index, entry.term, proposal))
         started = self._clock()
-        self._machine.apply(run, tell=self._proposals.resolve)
+        self._machine.apply(run, tell=self._proposals.resolve, before_telling=before_telling)
         if self._clock() - started > SLOW_SECONDS:
             self._slow += sum(len(one.proposal.requests) for one in run if one.proposal is not None)
         self._note_applied(run, size_bytes)

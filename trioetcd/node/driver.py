@@ -21,6 +21,7 @@ from trioetcd.log import Logger
 from trioetcd.node.applier import Applier
 from trioetcd.node.disk import Disk
 from trioetcd.node.leadership import Leadership
+from trioetcd.node.membership import MembershipView
 from trioetcd.node.parking import Signal
 from trioetcd.node.proposals import Proposals
 from trioetcd.node.protocols import Transport
@@ -60,6 +61,7 @@ class RaftDriver:
         applier: Applier,
         snapshotter: Snapshotter,
         leadership: Leadership,
+        membership: MembershipView,
         hard_state: HardState,
         log: Logger,
     ) -> None:
@@ -75,9 +77,11 @@ class RaftDriver:
         self._applier = applier
         self._snapshotter = snapshotter
         self._leadership = leadership
+        self._membership = membership
         self._hard_state = hard_state  # the newest the core gave out; its commit may be ahead of the one on disk
         self._log = log
         self._rounds = 0
+        self._is_busy = False  # with rounds that wait for something
 
     def step(self, messages: Sequence[Message]) -> None:
         """Give messages of other members to the core."""
@@ -131,24 +135,72 @@ class RaftDriver:
         while True:
             await self._work.wait()
             await self._proposals.gather()
+            self.run_alone()
+            self._is_busy = True
             self._propose_waiting()
             while self._raw_node.has_ready():
                 await self._round(self._raw_node.ready())
                 self._propose_waiting()
             self._snapshotter.take_if_due()
+            self._is_busy = False
 
-    def _propose_waiting(self) -> None:
-        """Propose everything that waits, if there is a leader to take it; without one it goes on waiting."""
-        if not self._leadership.has_leader:
+    def run_alone(self) -> None:
+        """Do at once what waits to be proposed, if this member is the whole cluster and nothing else is under way.
+
+        Such a round waits for nothing but the disk, so whoever brings a request can run it, without a turn of the
+        scheduler. What is not done here is left to `run`.
+        """
+        if self._is_busy or not (
+            self._membership.is_alone
+            and self._leadership.is_leader
+            and self._disk.inline
+            and self._applier.is_idle
+            and not self._reconfiguration.is_due
+            and not self._raw_node.has_ready()
+        ):
             return
+        if self._propose_waiting():
+            self._round_alone()
+
+    def _round_alone(self) -> None:
+        """One round of a member that is the whole cluster: the core and apply go ahead while the disk writes.
+
+        The entries count as saved, are committed and applied in memory before they are durable. There is nobody else to
+        learn of that, and no other task runs here meanwhile; before anybody is told, and before the engine has any of
+        it, the sync is waited for. If it fails, the member ends as after any other that fails, and its state is sealed.
+        """
+        self._rounds += 1
+        written = self._raw_node.ready()
+        self._wal.append(self._hard_state, written.entries)
+        self._disk.begin()
+        self._raft_log.append(written.entries)
+        self._raw_node.advance(written)
+        committed = self._raw_node.ready()
+        assert not [*written.messages, *committed.messages], "a member that is alone has nobody to write to"
+        self._hard_state = committed.hard_state or self._hard_state
+        self._applier.submit(committed.committed_entries, before_telling=self._disk.settle)
+        self._disk.settle()  # in case that nothing was applied
+        self._raft_log.set_hard_state(self._hard_state)
+        self._raw_node.advance(committed)
+
+    def _propose_waiting(self) -> bool:
+        """Propose everything that waits, if there is a leader to take it; without one it goes on waiting.
+
+        Tells whether the core took anything of clients.
+        """
+        if not self._leadership.has_leader:
+            return False
+        is_taken = False
         while (batch := self._proposals.take_batch()) is not None:
             try:
                 self._raw_node.propose(batch.data)
+                is_taken = True
             except ProposalDropped:
                 self._proposals.refuse(batch)
         if self._reconfiguration.is_due and (change := self._reconfiguration.take()) is not None:
             with suppress(ProposalDropped):  # it is proposed again
                 self._raw_node.propose_conf_change(change)
+        return is_taken
 
     async def _round(self, ready: Ready) -> None:
         self._rounds += 1

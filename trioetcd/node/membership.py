@@ -16,11 +16,13 @@ class MembershipView:
     Attributes:
         is_learner: whether this member only listens.
         is_lone_voter: whether this member alone decides.
+        is_alone: whether there is no other member at all, also none that only listens.
         removed: set once this member is none any more.
     """
 
     is_learner: bool
     is_lone_voter: bool
+    is_alone: bool
 
     def __init__(
         self,
@@ -65,8 +67,9 @@ class MembershipView:
         return any(peer.id == member_id for peer in self._peers())
 
     def _note_own(self) -> None:
-        """Every request asks for these two, so they are kept."""
+        """Every request asks for these, so they are kept."""
         own = self._machine.members.get(self._member_id)
         self.is_learner = self._joins_as_learner if own is None else own.is_learner
         conf_state = self._machine.applied.conf_state
         self.is_lone_voter = conf_state.voters == (self._member_id,) and not conf_state.voters_outgoing
+        self.is_alone = self.is_lone_voter and not conf_state.learners and not conf_state.learners_next

@@ -249,6 +249,7 @@ class Parts:
             applier=self.applier,
             snapshotter=self.snapshotter,
             leadership=self.leadership,
+            membership=self.membership,
             hard_state=self._recovered.hard_state,
             log=self._environment.log,
         )

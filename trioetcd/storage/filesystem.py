@@ -67,6 +67,10 @@ class File(Protocol):
         """Write all of `data` at `offset`. Durable after the next `sync`."""
         ...
 
+    def begin_writing(self, offset: int, size: int, /) -> None:
+        """Let the disk begin to write these bytes, without waiting. A hint: only `sync` makes them durable."""
+        ...
+
     def preallocate(self, size: int, /) -> None:
         """Reserve room, so that the file has at least `size` bytes, the new ones zero, and later writes find space."""
         ...
@@ -144,6 +148,15 @@ class OsFile:
         written = os.pwrite(self._descriptor, data, offset)
         while written < len(data):  # A short write: go on, so that the reason comes out as an error.
             written += os.pwrite(self._descriptor, memoryview(data)[written:], offset + written)
+
+    def begin_writing(self, offset: int, size: int, /) -> None:
+        """See `File`.
+
+        Linux starts to write dirty pages before it drops them from its cache, which this advice asks for; and as they
+        are being written, they stay.
+        """
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_DONTNEED)
 
     def preallocate(self, size: int, /) -> None:
         """See `File`."""

@@ -177,6 +177,10 @@ class WriteAheadLog:
         if hard_state is not None:
             self._hard_state = hard_state
 
+    def begin_sync(self) -> None:
+        """Let the disk begin to write what was appended, without waiting: `sync` takes less time then."""
+        self._opened.begin_writing(self._durable, self._position - self._durable)
+
     def sync(self) -> None:
         """Make all that was appended durable. A failure is final: what is on the disk is not known any more."""
         if self._failure is not None:

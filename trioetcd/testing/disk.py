@@ -214,6 +214,9 @@ class MemoryFile:
         self._fs.reserve(self._inode, offset + len(data), self._path)
         self._inode.write(offset, bytes(data))
 
+    def begin_writing(self, _offset: int, _size: int, /) -> None:
+        """See `File`: here only a sync writes, and a crash may keep what was not synced as it is."""
+
     def preallocate(self, size: int, /) -> None:
         """See `File`."""
         self._fs.operate("preallocate", self._path, self._boot)

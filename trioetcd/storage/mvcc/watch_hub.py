@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby, islice
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from trioetcd.api import messages as m
 from trioetcd.storage.mvcc.records import decode_record
@@ -245,6 +245,10 @@ class WatchHub:
             stream.push(WatchDelivery(INVALID_ID, self._store.revision))
 
     # -- another store
+
+    def seal(self, sealed: Any) -> None:
+        """Read the past no more: that raises, as whatever is asked of `sealed` does."""
+        self._store = sealed
 
     def rebind(self, store: Versions) -> None:
         """Go on with a store installed from a snapshot, which is not older than the one before.
