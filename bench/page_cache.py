@@ -78,6 +78,9 @@ class WriteBackFile:
         """See `File`."""
         self._unsynced.append((offset, bytes(data)))
 
+    def begin_writing(self, _offset: int, _size: int, /) -> None:
+        """See `File`: the disk that loses most has not begun when the process dies."""
+
     def preallocate(self, size: int, /) -> None:
         """See `File`."""
         self._file.preallocate(size)

@@ -122,7 +122,7 @@ async def test_a_task_that_raises_takes_the_member_down_with_its_error(autojump_
         (member,) = cluster.members
         member.may_fail = True
 
-        def broken(_: object, *, tell: object) -> None:
+        def broken(_: object, **__: object) -> None:
             raise RuntimeError("a bug in apply")
 
         member.parts.machine.apply = broken  # type: ignore[method-assign,assignment] # a bug, for once on purpose
