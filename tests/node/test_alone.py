@@ -107,6 +107,51 @@ async def test_what_a_sync_failed_to_save_is_seen_by_nobody(autojump_clock: Mock
         assert (await member.client.get("k")).kvs[0].value == b"old"
 
 
+@pytest.mark.parametrize("is_written", [False, True], ids=["write fails", "sync fails"])
+async def test_after_a_round_that_failed_the_disk_is_all_that_is_complained_of(
+    autojump_clock: MockClock, *, is_written: bool
+) -> None:
+    """Whoever ran the round may still be on the way out when somebody proposes something: no other round begins."""
+    async with MemoryCluster(1) as cluster:
+        (member,) = cluster.members
+        member.may_fail = True
+        failed = ask(member, b"1")
+        if is_written:
+            member.filesystem.fail_sync()
+        else:
+            member.filesystem.capacity_bytes = 1
+        with pytest.raises(DiskFailure):
+            member.parts.driver.run_alone()
+        member.filesystem.capacity_bytes = None
+        late = ask(member, b"2")
+        member.parts.driver.run_alone()
+        await member.wait_ended()
+        assert isinstance(member.failure, ExceptionGroup)
+        _, others = member.failure.split(DiskFailure)
+        assert others is None
+        assert failed.is_waiting
+        assert late.is_waiting
+
+
+async def test_who_is_woken_by_a_round_begins_no_other_within_it(autojump_clock: MockClock) -> None:
+    async with MemoryCluster(1) as cluster:
+        (member,) = cluster.members
+
+        class AskingOn(Asking):
+            def wake(self, value: object) -> None:
+                super().wake(value)
+                self.next = ask(member, b"2")
+                member.parts.driver.run_alone()
+
+        asking = AskingOn()
+        member.parts.proposals.enqueue(RaftRequest(m.PutRequest(key=b"k", value=b"1")), asking)
+        member.parts.driver.run_alone()
+        assert revision_of(asking) == 2
+        assert asking.next.is_waiting
+        await wait_all_tasks_blocked()
+        assert revision_of(asking.next) == 3
+
+
 @pytest.mark.parametrize(("size", "disk_seconds"), [(1, 0.02), (3, 0.0)], ids=["slow disk", "three members"])
 async def test_where_something_is_to_be_waited_for_it_is_left_to_the_task(
     autojump_clock: MockClock, size: int, disk_seconds: float

@@ -5,8 +5,9 @@
                                          --> messages that depend on the save
                                          --> committed entries, to the applier
 
-Everything that feeds the core is a sync method that ends with a signal; one task runs the rounds. While a slow sync
-runs in a thread, messages and ticks still step the core, and what they bring waits for the next round.
+Everything that feeds the core is a sync method that ends with a signal; one task runs the rounds, but for those of a
+member that is alone, which whoever brings a request may run (`run_alone`). While a slow sync runs in a thread, messages
+and ticks still step the core, and what they bring waits for the next round.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ class RaftDriver:
         self._hard_state = hard_state  # the newest the core gave out; its commit may be ahead of the one on disk
         self._log = log
         self._rounds = 0
-        self._is_busy = False  # with rounds that wait for something
+        self._is_busy = False  # with a round: no other may begin within it, nor after one that failed
+        self._failure: Exception | None = None  # of a round that another task ran
 
     def step(self, messages: Sequence[Message]) -> None:
         """Give messages of other members to the core."""
@@ -136,6 +138,8 @@ class RaftDriver:
             await self._work.wait()
             await self._proposals.gather()
             self.run_alone()
+            if self._failure is not None:
+                raise self._failure
             self._is_busy = True
             self._propose_waiting()
             while self._raw_node.has_ready():
@@ -148,7 +152,7 @@ class RaftDriver:
         """Do at once what waits to be proposed, if this member is the whole cluster and nothing else is under way.
 
         Such a round waits for nothing but the disk, so whoever brings a request can run it, without a turn of the
-        scheduler. What is not done here is left to `run`.
+        scheduler. What is not done here is left to `run`. What fails is raised here, and ends `run` as well.
         """
         if self._is_busy or not (
             self._membership.is_alone
@@ -159,8 +163,15 @@ class RaftDriver:
             and not self._raw_node.has_ready()
         ):
             return
-        if self._propose_waiting():
-            self._round_alone()
+        self._is_busy = True
+        try:
+            if self._propose_waiting():
+                self._round_alone()
+        except Exception as failure:
+            self._failure = failure
+            self._work.set()
+            raise
+        self._is_busy = False
 
     def _round_alone(self) -> None:
         """One round of a member that is the whole cluster: the core and apply go ahead while the disk writes.
