@@ -21,6 +21,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
+from trioetcd.storage.write_back import begin_writing
+
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 LOCK_FILE: Final = "lock"
@@ -150,13 +152,8 @@ class OsFile:
             written += os.pwrite(self._descriptor, memoryview(data)[written:], offset + written)
 
     def begin_writing(self, offset: int, size: int, /) -> None:
-        """See `File`.
-
-        Linux starts to write dirty pages before it drops them from its cache, which this advice asks for; and as they
-        are being written, they stay.
-        """
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_DONTNEED)
+        """See `File`."""
+        begin_writing(self._descriptor, offset, size)
 
     def preallocate(self, size: int, /) -> None:
         """See `File`."""
