@@ -149,6 +149,22 @@ def test_leading_again_in_another_term_is_a_new_beginning(world: World) -> None:
     assert world.remaining(1) == 2
 
 
+def test_of_a_state_that_is_sealed_nothing_is_told_however_often_it_is_asked(world: World) -> None:
+    """That a lease is gone would be a lie: it is there after a restart."""
+    world.grant(1, 10)
+
+    def lose() -> None:
+        raise OSError("the disk broke")
+
+    with pytest.raises(OSError, match="the disk broke"):
+        world.machine.apply([Committed(world.machine.applied.index + 1, world.term, None)], before_telling=lose)
+    for _ in range(2):
+        with pytest.raises(OSError, match="the disk broke"):
+            world.lessor.find(1)
+        with pytest.raises(OSError, match="the disk broke"):
+            world.lessor.lease_ids()
+
+
 def test_a_thousand_leases_and_more_do_not_end_at_once_after_a_promotion(world: World) -> None:
     world.lead(OTHER)
     for number in range(1, 3001):

@@ -26,7 +26,7 @@ import trio
 
 from trioetcd.api import messages as m
 from trioetcd.node.leadership import Leadership
-from trioetcd.storage.leases import Lease
+from trioetcd.storage.leases import Lease, Leases
 from trioetcd.storage.machine import StateMachine
 
 REVOKE_RATE: Final = 1000
@@ -149,15 +149,16 @@ class Lessor:
         self._gone.clear()
 
     def _promote(self, term: int) -> None:
+        """Begin to watch the clock. With a state that is sealed that raises, also when it is tried again."""
         self._demote()
-        self._term = term
-        self._leases = self._machine.leases
+        leases = self._machine.leases
         with _collector_at_rest():
-            self._start_all(self._clock())
+            self._start_all(leases, self._clock())
+        self._term, self._leases = term, leases
 
-    def _start_all(self, now: float) -> None:
+    def _start_all(self, leases: Leases, now: float) -> None:
         begin = now + self._extension_seconds
-        timers = [Timer(lease, begin + _left_seconds(lease)) for lease in self._leases.all.values()]
+        timers = [Timer(lease, begin + _left_seconds(lease)) for lease in leases.all.values()]
         timers.sort(key=_expiry)
         if len(timers) > REVOKE_RATE:
             _spread(timers)
