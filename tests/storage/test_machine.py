@@ -122,6 +122,17 @@ def test_a_state_that_the_log_lost_is_sealed(machine: StateMachine, engine: Coun
     assert StateMachine.open(engine=engine).store.range(m.RangeRequest(key=b"a")).kvs[0].value == b"old"
 
 
+def test_a_state_that_a_defect_left_half_changed_is_sealed(machine: StateMachine, engine: CountingEngine) -> None:
+    """The log may not have its entry yet, and then may never have it."""
+    requests = (RaftRequest(put(b"a", b"new")), RaftRequest(object()))
+    with pytest.raises(KeyError):
+        machine.apply([Committed(1, 1, Proposal(1, requests))], before_telling=lambda: pytest.fail("it came so far"))
+    for look in (lambda: machine.store.range(m.RangeRequest(key=b"a")), machine.durable_barrier):
+        with pytest.raises(KeyError):
+            look()
+    assert engine.writes == []
+
+
 def test_requests_of_one_batch_see_each_other(machine: StateMachine) -> None:
     get = m.TxnRequest(success=[m.RequestOp(request_range=m.RangeRequest(key=b"a"))])
     results = do(machine, put(b"a", b"1"), m.PutRequest(key=b"a", ignore_value=True), m.DeleteRangeRequest(b"a"), get)

@@ -149,17 +149,17 @@ class StateMachine:
         proposal is told before that write: the log has it, so it cannot be undone, and nobody looks at the state before
         this returns. So a lone write is answered 18 of 460 microseconds sooner.
 
-        Whoever applies what the log may still lose gives `before_telling` to wait for it. If that raises, the state is
-        sealed: it shows what has perhaps never been.
+        Whoever applies what the log may still lose gives `before_telling` to wait for it. If that raises, or anything
+        before it, the state is sealed: it shows what has perhaps never been.
         """
         run = self._run
         self.store.is_watched = self.watch_hub.has_synced
         outcomes: list[tuple[int, list[object]]] = []
-        for entry in batch:
-            self._advance(entry.index, entry.term)
-            if entry.proposal is not None:
-                outcomes.append((entry.proposal.id, [run(request) for request in entry.proposal.requests]))
         try:
+            for entry in batch:
+                self._advance(entry.index, entry.term)
+                if entry.proposal is not None:
+                    outcomes.append((entry.proposal.id, [run(request) for request in entry.proposal.requests]))
             before_telling()
         except Exception as reason:
             self._seal(reason)
