@@ -187,7 +187,8 @@ class RaftDriver:
         self._raft_log.append(written.entries)
         self._raw_node.advance(written)
         committed = self._raw_node.ready()
-        assert not [*written.messages, *committed.messages], "a member that is alone has nobody to write to"
+        messages = written.messages_now or written.messages_after_save or committed.messages_now
+        assert not messages, "a member that is alone has nobody to write to"
         self._hard_state = committed.hard_state or self._hard_state
         self._applier.submit(committed.committed_entries, before_telling=self._disk.settle)
         self._disk.settle()  # in case that nothing was applied

@@ -12,6 +12,8 @@ from trioetcd.raft.replication import append, broadcast_append
 from trioetcd.raft.sizes import payload_size
 from trioetcd.raft.types import NO_NODE, Entry, EntryType, Message
 
+_NORMAL = EntryType.NORMAL
+
 
 def handle_proposal(core: Core, message: Message) -> None:
     """A leader is asked to append; raises `ProposalDropped`."""
@@ -28,8 +30,10 @@ def try_append(core: Core, entries: Sequence[Entry]) -> str | None:
         return f"member {core.id} was removed from the configuration while it leads term {core.term}"
     if core.transferee != NO_NODE:
         return f"leadership of term {core.term} is being transferred to {core.transferee}"
-    if any(entry.type != EntryType.NORMAL for entry in entries):
-        entries = _validated(core, entries)
+    for entry in entries:
+        if entry.type != _NORMAL:
+            entries = _validated(core, entries)
+            break
     size = payload_size(entries)
     total = core.uncommitted_size + size
     # Empty entries are never refused, nor is the first of any size while nothing is uncommitted.

@@ -36,6 +36,7 @@ from trioetcd.raft.types import (
     Message,
     MessageType,
     Snapshot,
+    SoftState,
     StateType,
 )
 
@@ -174,8 +175,8 @@ class RawNode:
             or core.read_states
             or core.log.unstable.has_next_entries
             or core.log.has_next_committed(allow_unstable=not self._async)
-            or core.hard_state() != self._last_hard_state
-            or core.soft_state() != self._last_soft_state
+            or self._hard_state() is not self._last_hard_state
+            or self._soft_state() is not self._last_soft_state
             or core.log.unstable.next_snapshot() is not None
         )
 
@@ -185,12 +186,12 @@ class RawNode:
             raise RaftInvariantError("ready() was called again before advance() of the Ready that came before")
         core = self._core
         log = core.log
-        hard_state = core.hard_state()
-        soft_state = core.soft_state()
+        hard_state = self._hard_state()
+        soft_state = self._soft_state()
         last = self._last_hard_state
         entries = log.unstable.next_entries()
         ballot_changed = hard_state.term != last.term or hard_state.vote != last.vote
-        changed_state = None if hard_state == last else hard_state
+        changed_state = None if hard_state is last else hard_state
         snapshot = log.unstable.next_snapshot()
         committed = log.next_committed(allow_unstable=not self._async)
         if self._async:
@@ -198,7 +199,7 @@ class RawNode:
         else:
             now, after = self._sync_messages(snapshot, ballot_changed=ballot_changed)
         ready = Ready(
-            soft_state=None if soft_state == self._last_soft_state else soft_state,
+            soft_state=None if soft_state is self._last_soft_state else soft_state,
             hard_state=changed_state,
             read_states=core.read_states,
             entries=entries,
@@ -208,13 +209,25 @@ class RawNode:
             messages_after_save=after,
             must_sync=bool(entries) or ballot_changed,
         )
-        self._accept(ready, hard_state)
+        self._accept(ready, hard_state, soft_state)
         return ready
 
-    def _accept(self, ready: Ready, hard_state: HardState) -> None:
+    def _hard_state(self) -> HardState:
+        """What has to be saved; the one handed out last, if it is still that: this is asked several times a round."""
+        core, last = self._core, self._last_hard_state
+        if core.log.committed == last.commit and core.term == last.term and core.vote == last.vote:
+            return last
+        return core.hard_state()
+
+    def _soft_state(self) -> SoftState:
+        """Who leads, and what this member is; the one handed out last, as for the hard state."""
+        core, last = self._core, self._last_soft_state
+        return last if core.lead == last.lead and core.state is last.state else core.soft_state()
+
+    def _accept(self, ready: Ready, hard_state: HardState, soft_state: SoftState) -> None:
         core = self._core
         self._last_hard_state = hard_state
-        self._last_soft_state = ready.soft_state or self._last_soft_state
+        self._last_soft_state = soft_state
         core.messages = []
         core.messages_after_save = []
         core.read_states = []

@@ -33,15 +33,14 @@ from trioetcd.raft.types import (
 
 def append_response(core: Core, snapshot: Snapshot | None) -> Message | None:
     """The report that what is unsaved now has been saved; None if there is nothing to report."""
-    unsaved = bool(core.log.unstable.entries)
+    unsaved = core.log.unstable.entries
     if not unsaved and snapshot is None:
         return None
     response = Message(
         MessageType.STORAGE_APPEND_RESP, to=core.id, from_=LOCAL_APPEND_THREAD, term=core.term, snapshot=snapshot
     )
     if unsaved:
-        response.index = core.log.last_index()
-        response.log_term = core.log.last_term()
+        response.index, response.log_term = unsaved[-1].index, unsaved[-1].term
     return response
 
 

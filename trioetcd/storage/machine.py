@@ -45,6 +45,9 @@ from trioetcd.storage.schema import META_APPLIED
 from trioetcd.storage.sealed import Sealed
 from trioetcd.storage.writes import PendingWrites
 
+_PACKER: Final = msgpack.Packer()
+"""For the position, once a batch: its buffer is made once, where `packb` makes one a call."""
+
 
 class AppliedPosition(NamedTuple):
     """The last entry that the state stands for, and the configuration as of that entry."""
@@ -220,7 +223,7 @@ class StateMachine:
 
     def _flush(self, *, sync: bool = False) -> None:
         index, term, _ = self.applied
-        self._writes.put(META_APPLIED, msgpack.packb((index, term)) + self._conf_state_bytes)
+        self._writes.put(META_APPLIED, _PACKER.pack((index, term)) + self._conf_state_bytes)
         started = self._clock()
         self._writes.flush(sync=sync)
         self._observe_write(self._clock() - started)
