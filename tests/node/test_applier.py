@@ -84,6 +84,16 @@ def test_one_slice_is_applied_at_once_and_what_is_behind_something_waits() -> No
     assert applier.status().queued == 2
 
 
+def test_what_is_to_be_done_before_telling_is_done_once_whether_or_not_anything_is_applied_at_once() -> None:
+    machine = Machine()
+    applier = make_applier(machine)
+    runs_then: list[int] = []
+    applier.submit(entries(SLICE_ENTRIES_MAX + 1, 10), before_telling=lambda: runs_then.append(len(machine.runs)))
+    assert runs_then == [1], "the slice was applied; what is behind it is not"
+    applier.submit(entries(1, 10), before_telling=lambda: runs_then.append(len(machine.runs)))
+    assert runs_then == [1, 1], "something is before it"
+
+
 def test_requests_of_a_slow_slice_are_counted() -> None:
     times = iter((1.0, 1.05, 2.0, 2.2))
     applier = make_applier(Machine(), clock=lambda: next(times))

@@ -94,14 +94,16 @@ class Applier:
         """Take committed entries, the next in order. A slice of them is applied at once when nothing is before them.
 
         So what a round has committed is answered before the next one syncs its own, and without a turn of the
-        scheduler in between; whatever is more, or is no normal entry, is left to `run`. `before_telling` is called when
-        that slice is applied, before anybody may see it.
+        scheduler in between; whatever is more, or is no normal entry, is left to `run`. `before_telling` is called
+        once: when that slice is applied, and before anybody may see it.
         """
         is_next = not self._queue
         self._queue.extend(entries)
         if is_next and entries[0].type == EntryType.NORMAL:
             self._apply_run(before_telling)
             self._moved()
+        else:
+            before_telling()
         if self._queue:
             self._queued.set()
 

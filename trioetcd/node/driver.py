@@ -191,7 +191,6 @@ class RaftDriver:
         assert not messages, "a member that is alone has nobody to write to"
         self._hard_state = committed.hard_state or self._hard_state
         self._applier.submit(committed.committed_entries, before_telling=self._disk.settle)
-        self._disk.settle()  # in case that nothing was applied
         self._raft_log.set_hard_state(self._hard_state)
         self._raw_node.advance(committed)
 

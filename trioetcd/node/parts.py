@@ -36,7 +36,7 @@ from trioetcd.node.snapshotting import Snapshotter
 from trioetcd.node.timeouts import TimeoutExplainer
 from trioetcd.node.upkeep.compaction import Compactor
 from trioetcd.node.upkeep.leaderless import LeaderlessStreams
-from trioetcd.raft import NO_LIMIT, Config, RawNode
+from trioetcd.raft import Config, RawNode
 from trioetcd.storage.growth import PUT_OVERHEAD_BYTES
 
 # etcd's settings of the core (server/etcdserver/raft.go).
@@ -109,7 +109,6 @@ class Parts:
                 random=self._environment.random,
                 applied=self.machine.applied.index,
                 max_size_per_msg=_MESSAGE_BYTES_MAX,
-                max_committed_size_per_ready=NO_LIMIT,  # the applier takes slices of its own
                 max_inflight_msgs=_INFLIGHT_MESSAGES_MAX,
                 check_quorum=True,
                 pre_vote=self._config.pre_vote,
