@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
 
 from trioetcd.api import json_codec
@@ -41,6 +43,22 @@ PAIR_JSON = b'{"key":"aw==","create_revision":"2","mod_revision":"3","version":"
 def test_messages(message: object, expected: bytes) -> None:
     assert json_codec.encode(message) == expected
     assert json_codec.decode(type(message), expected) == message
+
+
+@pytest.mark.parametrize("left_out", [set(left) for size in range(7) for left in combinations(range(6), size)])
+def test_a_key_value_without_any_of_its_fields(left_out: set[int]) -> None:
+    texts = {
+        "key": ("aw==", b"k"),
+        "create_revision": ("2", 2),
+        "mod_revision": ("3", 3),
+        "version": ("4", 4),
+        "value": ("dg==", b"v"),
+        "lease": ("-5", -5),
+    }
+    kept = {name: both for number, (name, both) in enumerate(texts.items()) if number not in left_out}
+    message = m.KeyValue(**{name: value for name, (_, value) in kept.items()})
+    expected = ",".join(f'"{name}":"{text}"' for name, (text, _) in kept.items())
+    assert json_codec.encode(message) == f"{{{expected}}}".encode()
 
 
 def test_text_is_escaped_as_go_escapes_it() -> None:

@@ -170,3 +170,24 @@ def _escape(match: re.Match[str]) -> str:
     if "\ud800" <= character <= "\udfff":
         return "\\ufffd"
     return _SHORT_ESCAPES.get(character) or f"\\u{ord(character):04x}"
+
+
+_b64: Final = pybase64.b64encode_as_string
+_write_any_key_value: Final = _WRITERS[m.KeyValue]
+
+
+def _write_key_value(kv: m.KeyValue, parts: list[str]) -> None:
+    """The usual version of a key in one piece: with a value, and without a lease. A range may have thousands.
+
+    0.48 instead of 0.69 microseconds each, with values of 256 bytes.
+    """
+    if kv.lease or not (kv.key and kv.value and kv.create_revision and kv.mod_revision and kv.version):
+        _write_any_key_value(kv, parts)
+        return
+    parts.append(
+        f'{{"key":"{_b64(kv.key)}","create_revision":"{kv.create_revision}","mod_revision":"{kv.mod_revision}",'
+        f'"version":"{kv.version}","value":"{_b64(kv.value)}"}}'
+    )
+
+
+_WRITERS[m.KeyValue] = _write_key_value
