@@ -15,7 +15,7 @@ from trioetcd.storage.engine import LevelEngine, MemoryEngine
 from trioetcd.storage.engine_transfer import write_engine
 from trioetcd.storage.machine import Committed, StateMachine
 from trioetcd.storage.requests import Proposal, RaftRequest
-from trioetcd.storage.schema import MEMBER_PREFIX, META_APPLIED, META_CLUSTER_VERSION, REVISION_PREFIX
+from trioetcd.storage.schema import MEMBER_PREFIX, META_CLUSTER_VERSION, POSITION, REVISION_PREFIX
 
 
 def run(*args: object) -> Result:
@@ -101,8 +101,8 @@ def test_nothing_is_made_of_a_damaged_file(file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        (META_APPLIED, b"\xc1"),
-        (META_APPLIED, b"\x03"),
+        (POSITION, b"\xc1"),
+        (POSITION, b"\x03"),
         (MEMBER_PREFIX + bytes(8), b"\x01"),
         (REVISION_PREFIX + b"short", b""),
         (META_CLUSTER_VERSION, b"\xff"),

@@ -12,7 +12,7 @@ from trioetcd.api import messages as m
 from trioetcd.node.service.context import CallContext
 from trioetcd.storage.filesystem import DiskFailure
 from trioetcd.storage.requests import RaftRequest
-from trioetcd.storage.schema import META_APPLIED
+from trioetcd.storage.schema import POSITION
 from trioetcd.testing.cluster import MemoryCluster
 from trioetcd.testing.disk import CrashMode
 from trioetcd.testing.member import MemoryMember
@@ -63,12 +63,12 @@ async def test_nobody_is_told_before_the_log_has_it(autojump_clock: MockClock) -
         (member,) = cluster.members
         asking = ask(member, b"1")
         machine = member.parts.machine
-        saved = machine.engine.get(META_APPLIED)
+        saved = machine.engine.get(POSITION)
         while_syncing: list[tuple[int, bool, bool]] = []
 
         def look(operation: str) -> None:
             if operation.startswith("sync "):
-                is_saved = machine.engine.get(META_APPLIED) != saved
+                is_saved = machine.engine.get(POSITION) != saved
                 while_syncing.append((machine.store.revision, asking.is_waiting, is_saved))
 
         member.before_operation = look
@@ -76,7 +76,7 @@ async def test_nobody_is_told_before_the_log_has_it(autojump_clock: MockClock) -
         member.before_operation = None
         assert while_syncing == [(2, True, False)], "one sync; memory is ahead, the engine is not, and nobody knows"
         assert revision_of(asking) == 2
-        assert machine.engine.get(META_APPLIED) != saved
+        assert machine.engine.get(POSITION) != saved
 
 
 async def test_what_a_sync_failed_to_save_is_seen_by_nobody(autojump_clock: MockClock) -> None:

@@ -13,6 +13,7 @@ from trioetcd.storage.internal_ops import ClusterVersionSet, LeaseExpired, Lease
 from trioetcd.storage.machine import AppliedPosition, Committed, StateMachine
 from trioetcd.storage.memory_engine import MemoryEngine
 from trioetcd.storage.requests import Proposal, RaftRequest
+from trioetcd.storage.schema import FORMER_POSITION, POSITION
 
 
 class CountingEngine(MemoryEngine):
@@ -131,6 +132,20 @@ def test_a_state_that_a_defect_left_half_changed_is_sealed(machine: StateMachine
         with pytest.raises(KeyError):
             look()
     assert engine.writes == []
+
+
+def test_a_position_where_it_stood_formerly_moves_with_the_next_batch(engine: CountingEngine) -> None:
+    machine = StateMachine.open(engine=engine)
+    do(machine, put(b"a"))
+    position = engine.get(POSITION)
+    assert position is not None
+    engine.write([(POSITION, None), (FORMER_POSITION, position)])
+    machine = StateMachine.open(engine=engine)
+    assert machine.applied == AppliedPosition(1, 1, ConfState())
+    assert engine.get(POSITION) is None, "a start alone changes nothing"
+    do(machine, put(b"b"))
+    assert engine.get(FORMER_POSITION) is None
+    assert StateMachine.open(engine=engine).applied == AppliedPosition(2, 1, ConfState())
 
 
 def test_requests_of_one_batch_see_each_other(machine: StateMachine) -> None:

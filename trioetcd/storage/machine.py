@@ -41,7 +41,7 @@ from trioetcd.storage.mvcc.store import MvccStore
 from trioetcd.storage.mvcc.txn import apply_delete_range, apply_put, apply_txn
 from trioetcd.storage.mvcc.watch_hub import WatchHub
 from trioetcd.storage.requests import Proposal, RaftRequest
-from trioetcd.storage.schema import META_APPLIED
+from trioetcd.storage.schema import FORMER_POSITION, POSITION
 from trioetcd.storage.sealed import Sealed
 from trioetcd.storage.writes import PendingWrites
 
@@ -129,6 +129,8 @@ class StateMachine:
         self._engine = engine
         self._writes = PendingWrites(engine)
         self.applied = _load_position(engine)
+        if engine.get(FORMER_POSITION) is not None:
+            self._writes.delete(FORMER_POSITION)
         self._conf_state_bytes: bytes = msgpack.packb(self.applied.conf_state)
         self.leases = Leases(engine=engine, writes=self._writes)
         self.store = MvccStore(engine=engine, writes=self._writes, leases=self.leases, counts=self.counts)
@@ -223,7 +225,7 @@ class StateMachine:
 
     def _flush(self, *, sync: bool = False) -> None:
         index, term, _ = self.applied
-        self._writes.put(META_APPLIED, _PACKER.pack((index, term)) + self._conf_state_bytes)
+        self._writes.put(POSITION, _PACKER.pack((index, term)) + self._conf_state_bytes)
         started = self._clock()
         self._writes.flush(sync=sync)
         self._observe_write(self._clock() - started)
@@ -411,7 +413,7 @@ def _nobody(_: float) -> None:
 
 
 def _load_position(engine: Engine) -> AppliedPosition:
-    raw = engine.get(META_APPLIED)
+    raw = engine.get(POSITION) or engine.get(FORMER_POSITION)
     if raw is None:
         return AppliedPosition()
     unpacker = msgpack.Unpacker(use_list=False)

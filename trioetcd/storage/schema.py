@@ -3,6 +3,7 @@
     prefix  then                                   value
     r       revision: 8 bytes main, 4 bytes sub    a key's version, or its tombstone (mvcc/records.py)
               and tombstone mark (mvcc/revision.py)
+    s                                              msgpack: the position, written with every batch (see below)
     m       one of the META names below            msgpack
     l       lease ID, 8 bytes                      msgpack: granted TTL, remaining TTL (leases.py)
     n       member ID, 8 bytes                     msgpack: the member (members.py)
@@ -30,7 +31,14 @@ AUTH_USER_PREFIX: Final = b"uu"
 AUTH_ROLE_PREFIX: Final = b"ur"
 AUTH_CONFIG: Final = b"uc"
 
-META_APPLIED: Final = META_PREFIX + b"applied"  # index, term, configuration: written with every batch
+POSITION: Final = b"s"
+"""Index, term and configuration of what is applied. It stands behind the revisions because it is written with every
+batch: LevelDB merges a new table with all that its keys reach across, and between the newest revisions and here there
+is nothing. Before them, each table of 25 MB was merged with all there was (of 77 MB in 1.4 s, instead of 0.4 s)."""
+
+FORMER_POSITION: Final = META_PREFIX + b"applied"
+"""Where it stood; it moves with the next batch."""
+
 META_COMPACT_SCHEDULED: Final = META_PREFIX + b"compact-scheduled"  # in the batch of the compaction's entry
 META_COMPACT_FINISHED: Final = META_PREFIX + b"compact-finished"  # with the last slice of removals; <= scheduled
 META_CLUSTER_VERSION: Final = META_PREFIX + b"cluster-version"
