@@ -100,7 +100,7 @@ def _source(cls: type, namespace: dict[str, Any]) -> Iterator[str]:
     if recursive:
         yield f"    if depth > {json_exact.NESTING_MAX}: raise too_deep()"
     yield "    message = new(cls)"
-    yield "    get = members.get"
+    yield "    get, size = members.get, len(members)"
     yield "    seen = 0"
     for place, spec in enumerate(specs):
         yield f"    v = get({spec.name!r})"
@@ -112,10 +112,10 @@ def _source(cls: type, namespace: dict[str, Any]) -> Iterator[str]:
         yield f"        message.{spec.name} = v"
         # Most requests set the first fields of many, or one of a oneof: the rest is not looked for.
         alone = "".join(f" and message.{one.name} is None" for one in specs[:place] if one.oneof is not None)
-        yield f"        if seen == len(members){alone}:"
+        yield f"        if seen == size{alone}:"
         yield from (f"            message.{later.name} = {_unset(later)}" for later in specs[place + 1 :])
         yield "            return message"
-    yield "    if seen != len(members):"
+    yield "    if seen != size:"
     yield f"        return decode(canonical(members, names, aliases){', depth' if recursive else ''})"
     yield from _oneofs(specs)
     yield "    return message"

@@ -26,6 +26,7 @@ from trioetcd.storage.mvcc.records import (
 )
 from trioetcd.storage.mvcc.revision import (
     MAIN_SHIFT,
+    NO_REVISION,
     first_record_of,
     main_of,
     record_key,
@@ -63,6 +64,8 @@ class Versions:
         self._revision = FIRST_REVISION
         self._sub = 0  # changes since the last commit: they belong to revision + 1
         self._changes: list[Change] = []
+        self._got_rev = NO_REVISION  # by `get`, the last time: a guard asks, and then its put
+        self._got: m.KeyValue | None = None
         self.is_watched = True
         """Whether changes are kept for watchers; while there are none, that would be 0.7 of the 4 us of a put."""
         leased: dict[bytes, int] = {}
@@ -169,9 +172,12 @@ class Versions:
     # -- reads
 
     def get(self, key: bytes) -> m.KeyValue | None:
-        """What a key has now."""
+        """What a key has now. It is the caller's to give on, not to change: who asks again gets the same."""
         rev = self.index.newest(key)
-        return self.load(rev) if rev else None
+        if rev == self._got_rev:
+            return self._got
+        self._got_rev, self._got = rev, self.load(rev) if rev else None
+        return self._got
 
     def get_at(self, key: bytes, main: int) -> m.KeyValue | None:
         """What a key had at a revision that is not compacted."""
