@@ -298,6 +298,7 @@ class _Tree:
             engine=self._http_engine,
             connections_max=client_connections_max(descriptor_limit()),
             hasten=self._parts.driver.run_alone,
+            stopwatch=self._environment.stopwatch,
         )
         async with trio.open_nursery() as clients:
             await clients.start(listener.run)

@@ -50,6 +50,7 @@ class ClientListener:
         connections_max: int = 10_000,
         date: DateField | None = None,
         hasten: Callable[[], None] | None = None,
+        stopwatch: Callable[[], float] = trio.current_time,
     ) -> None:
         self._listeners = listeners
         self._routes = routes
@@ -61,7 +62,7 @@ class ClientListener:
         self._free = trio.Semaphore(connections_max)
         self._known_heads = KnownHeads()
         self._reaper = Reaper()
-        self._readiness = Readiness.create(hasten=hasten)
+        self._readiness = Readiness.create(hasten=hasten, stopwatch=stopwatch)
         self._sessions: dict[ClientSession, trio.CancelScope] = {}
         self._accepted = 0
         self._accepting = trio.CancelScope()

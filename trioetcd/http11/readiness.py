@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import os
 import select
-import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -49,7 +48,7 @@ class Readiness:
     """Tells the tasks of many sockets when theirs can be read, while `run` is running. Needs Linux: see `create`."""
 
     def __init__(
-        self, *, hasten: Callable[[], None] | None = None, stopwatch: Callable[[], float] = time.perf_counter
+        self, *, hasten: Callable[[], None] | None = None, stopwatch: Callable[[], float] = trio.current_time
     ) -> None:
         self._hasten = hasten
         self._stopwatch = stopwatch
@@ -67,7 +66,7 @@ class Readiness:
 
     @classmethod
     def create(
-        cls, *, hasten: Callable[[], None] | None = None, stopwatch: Callable[[], float] = time.perf_counter
+        cls, *, hasten: Callable[[], None] | None = None, stopwatch: Callable[[], float] = trio.current_time
     ) -> Readiness | None:
         """One, where the system has epoll; None elsewhere, where each connection waits by itself.
 
