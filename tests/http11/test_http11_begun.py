@@ -145,6 +145,11 @@ async def test_whoever_can_serve_a_lone_request_now_may(open_rigs: list[Rig]) ->
             for rig in open_rigs:
                 rig.calls[-1].answer()
                 assert await rig.received() == ok(b"slow")
+            call = await first.begin_one()
+            assert hastened == 2, "others may follow at once, as the last time"
+            call.answer()
+            assert await first.received() == ok(b"slow")
+            assert await first.exchange(post(b"slow")) == ok(b"soon")
             nursery.cancel_scope.cancel()
 
 

@@ -61,6 +61,7 @@ class Readiness:
         self._ends = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
         self._pauses = 0  # after an answer to a client that is alone
         self._is_brisk = False  # such a client was there again within a moment, last time
+        self._came_alone = True  # the last time
         self._burst = 0  # sockets that became ready together, while they are looked after
         self.begun = 0  # requests that are served while their connection waits to be read
 
@@ -70,8 +71,8 @@ class Readiness:
     ) -> Readiness | None:
         """One, where the system has epoll; None elsewhere, where each connection waits by itself.
 
-        `hasten` is called when a single request was begun and waits: whoever can serve it now, may. `stopwatch` is in
-        seconds.
+        `hasten` is called when a single request was begun and waits, and the one before it came alone too: whoever can
+        serve it now, may. `stopwatch` is in seconds.
         """
         return cls(hasten=hasten, stopwatch=stopwatch) if hasattr(select, "epoll") else None
 
@@ -150,8 +151,9 @@ class Readiness:
             if is_ended := bool(events & self._ends):
                 self._ended.add(fd)
             is_quiet &= self._look_after(fd, is_ended=is_ended)
-        if self._burst == self.begun == 1 and self._hasten is not None:
+        if self._burst == self.begun == 1 and self._came_alone and self._hasten is not None:
             self._hasten()
+        self._came_alone = self._burst == 1  # the first of a burst is not lone: the others are just being sent
         is_quiet &= self._burst == 1 and not self.begun
         self._burst = 0
         return is_quiet
