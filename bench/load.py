@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bench import generator, watch, wrk
-from bench.clusters import cluster
+from bench.clusters import cluster, wait_for
 from bench.lines import Line, lines_table, meanings
 from bench.measure import Measurement, Usage
 from bench.options import Options
 from bench.workloads import RequestWorkload, Workload, workload_of
 from tests.conformance.servers import Server
 
+Cluster = tuple[Server, list[Server]]
+
 WARM_SECONDS = 1.0
+REST_CORES = 0.1
+REST_LOOK_SECONDS = 0.3
+REST_SECONDS_MAX = 30.0
 NOTE = """
-Rates and latencies are medians over the rounds, in which both servers take turns on fresh directories. The ratio is
-trioetcd's rate over etcd's; of a paced workload, etcd's median latency over trioetcd's. `CPU` is what all members
-spend on one operation. `generator` is the most that the program which sends used of one core: as long as it is clearly
-below 100 %, the servers are what was measured."""
+Rates and latencies are medians over the rounds. In each, both servers begin with fresh directories and take turns line
+by line; the one whose turn it is not is at rest, and has been waited for. The ratio is trioetcd's rate over etcd's; of
+a paced workload, etcd's median latency over trioetcd's. `CPU` is what all members spend on one operation. `generator`
+is the most that the program which sends used of one core: as long as it is clearly below 100 %, the servers are what
+was measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,21 +96,27 @@ class Runner:
                 yield Line(name, workload.what, None)
 
     def run(self) -> None:
-        """All rounds. The order of the two servers alternates, so that neither is always the one that comes after."""
-        kinds = self._options.kinds
-        for number in range(self._options.rounds):
-            for kind in kinds if number % 2 == 0 else reversed(kinds):
-                for lines in self.groups:
-                    with cluster(kind, self._load.members, extra=self._options.flags(kind)) as (leader, servers):
-                        self._measure_lines(number, kind, lines, leader, servers)
+        """All rounds. The order of the two servers alternates, so that neither is always the one that comes after.
 
-    def _measure_lines(
-        self, number: int, kind: str, lines: Sequence[Line], leader: Server, servers: Sequence[Server]
-    ) -> None:
-        for line in lines:
+        Both have their turn at a line within seconds, as the speed of a shared machine changes within minutes.
+        """
+        for number in range(self._options.rounds):
+            kinds = self._options.kinds if number % 2 == 0 else self._options.kinds[::-1]
+            for lines in self.groups:
+                with ExitStack() as stack:
+                    clusters = {kind: stack.enter_context(self._cluster(kind)) for kind in kinds}
+                    for line in lines:
+                        self._measure_line(number, line, clusters)
+
+    def _measure_line(self, number: int, line: Line, clusters: dict[str, Cluster]) -> None:
+        for kind, (leader, servers) in clusters.items():
+            _wait_for_rest([server for other in clusters.keys() - {kind} for server in clusters[other][1]])
             sample = self.measure(workload_of(line.workload), leader, servers, line.connections)
             line.samples[kind].append(sample)
             _say(number, kind, line, sample)
+
+    def _cluster(self, kind: str) -> AbstractContextManager[Cluster]:
+        return cluster(kind, self._load.members, extra=self._options.flags(kind))
 
     def measure(
         self, workload: Workload, leader: Server, servers: Sequence[Server], connections: int | None
@@ -122,6 +136,18 @@ class Runner:
         sample = self._send(leader.address, requests, connections=connections or 1, seconds=self._options.seconds)
         used = Usage.of(*pids).cpu_seconds - before.cpu_seconds
         return replace(sample, server_cores=used / sample.seconds)
+
+
+def _wait_for_rest(servers: Sequence[Server]) -> None:
+    """Until servers that were under load do next to nothing: what they put off must not fall into another's turn."""
+    pids = [server.pid for server in servers]
+
+    def at_rest() -> bool | None:
+        before = Usage.of(*pids).cpu_seconds
+        time.sleep(REST_LOOK_SECONDS)
+        return Usage.of(*pids).cpu_seconds - before <= REST_CORES * REST_LOOK_SECONDS or None
+
+    wait_for(at_rest, "servers that are not measured to come to rest", seconds_max=REST_SECONDS_MAX)
 
 
 def _say(number: int, kind: str, line: Line, sample: Measurement) -> None:

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from bench import generator, requests, wrk
+from bench import generator, load, requests, wrk
 from bench.lines import Line, lines_table
 from bench.measure import BenchError, Measurement, Usage, disk_bytes, latency_fields, percentile
 from bench.options import Options, parse_arguments
@@ -153,6 +153,34 @@ def test_a_line_is_a_row_and_comes_back_from_json() -> None:
     assert "| put      | 64          | 1,000   | 1,500" in lines_table([line])
     assert line.to_json()["ratio"] == 1.5
     assert Line.from_json(line.to_json()) == line
+
+
+def test_both_servers_take_turns_line_by_line_after_the_other_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    @contextlib.contextmanager
+    def fresh(kind: str, *_: object, **__: object) -> Iterator[tuple[str, list[str]]]:
+        told.append(f"{kind} begins")
+        yield kind, [kind]
+        told.append(f"{kind} ends")
+
+    def measure(_: object, workload: RequestWorkload, leader: str, *__: object) -> Measurement:
+        told.append(f"{leader} {workload.name}")
+        return measurement(100)
+
+    monkeypatch.setattr(load, "cluster", fresh)
+    monkeypatch.setattr(load, "_wait_for_rest", lambda servers: told.append(f"{servers} rests"))
+    monkeypatch.setattr(load.Runner, "measure", measure)
+    options = parse("load", "--workloads=put,range", "--connections=4", "--rounds=2")
+    load.Runner(load.Load(groups=(options.workloads,)), options).run()
+    turns = [
+        *("etcd begins", "trioetcd begins"),
+        *("['trioetcd'] rests", "etcd put", "['etcd'] rests", "trioetcd put"),
+        *("['trioetcd'] rests", "etcd range", "['etcd'] rests", "trioetcd range"),
+        *("trioetcd ends", "etcd ends"),
+    ]
+    swapped = [turn.replace("trioetcd", "?").replace("etcd", "trioetcd").replace("?", "etcd") for turn in turns]
+    assert told == turns + swapped
 
 
 def test_an_unfinished_run_reports_zeros() -> None:
