@@ -42,6 +42,7 @@ from trioetcd.node.upkeep.file_descriptors import DescriptorMonitor, client_conn
 from trioetcd.node.upkeep.lease_expiry import LeaseExpiry
 from trioetcd.node.upkeep.publish import publish
 from trioetcd.node.upkeep.purge import Purge
+from trioetcd.node.upkeep.removed_files import RemovedFiles
 from trioetcd.node.upkeep.versions import VersionMonitor
 from trioetcd.node.upkeep.watches import ProgressNotifier, WatchResync
 from trioetcd.peer.bootstrapping import ask_for_members, look_at_cluster
@@ -254,9 +255,11 @@ class _Tree:
             snapshots=self._recovered.snapshot_files,
             max_wals=config.max_wals,
             max_snapshots=config.max_snapshots,
+            run_blocking=self._environment.run_blocking,
             log=self._log,
         )
         await nursery.start(purge.run)
+        await nursery.start(RemovedFiles(machine=machine, run_blocking=self._environment.run_blocking).run)
         await nursery.start(self._descriptors.run)
         if config.corrupt_check_interval_seconds is not None:
             check = CorruptionCheck(

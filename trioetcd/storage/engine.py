@@ -13,15 +13,15 @@ this batch and all before it durable.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
 from trioetcd.storage.engine_protocol import Batch, Engine, Reader, View
 from trioetcd.storage.filesystem import DIRECTORY_MODE, FILE_MODE, OsFileSystem
-from trioetcd.storage.growing_table import GrowingTable
 from trioetcd.storage.leveldb_log import CutLog, LevelDamage, cut_broken_logs, note_synced, sync_logs
+from trioetcd.storage.live_files import LiveFiles
 from trioetcd.storage.memory_engine import MemoryEngine
 
 try:
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 # With the default 4 MiB, one batch in a hundred waits 1 ms and more; and what is no more in the buffer takes 2.5 us
-# longer to read, as its block is verified each time. The large tables that come of it are why `GrowingTable` is there.
+# longer to read, as its block is verified each time. The large files that come of it are why `LiveFiles` is there.
 WRITE_BUFFER_BYTES: Final = 64 << 20
 _CACHE_BYTES: Final = 64 << 20
 _TABLE_BYTES: Final = 8 << 20  # fewer, larger files than the default of 2 MiB
@@ -89,7 +89,7 @@ class LevelEngine:
         self._path = path
         self._database = database
         self._failure: EngineDamage | None = None
-        self._growing_table = GrowingTable(path)
+        self._files = LiveFiles(path)
         self.cut = cut
 
     @classmethod
@@ -139,7 +139,7 @@ class LevelEngine:
             changes.write()
             if sync:
                 note_synced(self._path)
-            self._growing_table.note_written(changes.approximate_size())
+            self._files.note_written(changes.approximate_size())
         except (plyvel.Error, OSError) as error:
             self._failure = EngineDamage(self._path, str(error))
             raise self._failure from error
@@ -180,9 +180,14 @@ class LevelEngine:
             key += b"\0"
         return key
 
+    def let_go(self) -> Callable[[], None] | None:
+        """See `Engine`."""
+        return self._files.let_go()
+
     def close(self) -> None:
         """See `Engine`."""
         self._database.close()
+        self._files.close()
 
 
 class LevelView:

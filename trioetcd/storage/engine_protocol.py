@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, Self
 
 Batch = Sequence[tuple[bytes, bytes | None]]
@@ -53,6 +53,10 @@ class Engine(Reader, Protocol):
 
     def compact(self, start: bytes | None = None, end: bytes | None = None, /) -> None:
         """Give back the room of deleted and overwritten keys of [start, end); blocks long if the range is large."""
+        ...
+
+    def let_go(self) -> Callable[[], None] | None:
+        """Let go of files that were removed: what is left to do, to be run in a thread; None if there is nothing."""
         ...
 
     def close(self) -> None:

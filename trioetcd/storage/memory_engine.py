@@ -48,6 +48,9 @@ class MemoryEngine:
     def compact(self, start: bytes | None = None, end: bytes | None = None, /) -> None:
         """See `Engine`: nothing to give back."""
 
+    def let_go(self) -> None:
+        """See `Engine`: there are no files."""
+
     def close(self) -> None:
         """See `Engine`."""
 

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 from trio.testing import MockClock
 
 from trioetcd.log import null_logger
 from trioetcd.node.upkeep.purge import Purge
+
+
+async def inline(work: Callable[[], None]) -> None:
+    work()
 
 
 class Files:
@@ -19,7 +25,7 @@ class Files:
 
 async def test_old_files_go_every_thirty_seconds(autojump_clock: MockClock) -> None:
     wal, snapshots = Files("1", "2", "3"), Files("a", "b", "c", "d")
-    purge = Purge(wal=wal, snapshots=snapshots, max_wals=2, max_snapshots=1, log=null_logger())
+    purge = Purge(wal=wal, snapshots=snapshots, max_wals=2, max_snapshots=1, run_blocking=inline, log=null_logger())
     async with trio.open_nursery() as nursery:
         await nursery.start(purge.run)
         await trio.sleep(29)
@@ -32,7 +38,8 @@ async def test_old_files_go_every_thirty_seconds(autojump_clock: MockClock) -> N
         nursery.cancel_scope.cancel()
 
 
-def test_zero_keeps_all() -> None:
+async def test_zero_keeps_all() -> None:
     wal, snapshots = Files("1", "2"), Files("a", "b")
-    Purge(wal=wal, snapshots=snapshots, max_wals=0, max_snapshots=0, log=null_logger()).purge_once()
+    purge = Purge(wal=wal, snapshots=snapshots, max_wals=0, max_snapshots=0, run_blocking=inline, log=null_logger())
+    await purge.purge_once()
     assert (wal.names, snapshots.names) == (["1", "2"], ["a", "b"])
