@@ -19,7 +19,7 @@ async def test_what_was_let_go_is_closed_by_blocking_work(autojump_clock: MockCl
         told.append("blocking")
         work()
 
-    machine = SimpleNamespace(engine=SimpleNamespace(let_go=lambda: left.pop()))
+    machine = SimpleNamespace(engine=SimpleNamespace(let_go=left.pop))
     removed = RemovedFiles(machine=machine, run_blocking=run_blocking)  # type: ignore[arg-type] # only its engine
     async with trio.open_nursery() as nursery:
         await nursery.start(removed.run)
