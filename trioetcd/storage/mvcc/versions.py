@@ -17,6 +17,7 @@ from trioetcd.storage.leases import Leases
 from trioetcd.storage.mvcc.compaction import Compaction
 from trioetcd.storage.mvcc.counts import OpCounts
 from trioetcd.storage.mvcc.index import FROM_KEY, KeyIndex
+from trioetcd.storage.mvcc.recent import RecentRecords
 from trioetcd.storage.mvcc.records import (
     decode_record,
     decode_without_value,
@@ -66,6 +67,7 @@ class Versions:
         self._changes: list[Change] = []
         self._got_rev = NO_REVISION  # by `get`, the last time: a guard asks, and then its put
         self._got: m.KeyValue | None = None
+        self._recent = RecentRecords()
         self.is_watched = True
         """Whether changes are kept for watchers; while there are none, that would be 0.7 of the 4 us of a put."""
         leased: dict[bytes, int] = {}
@@ -176,8 +178,12 @@ class Versions:
         rev = self.index.newest(key)
         if rev == self._got_rev:
             return self._got
-        self._got_rev, self._got = rev, self.load(rev) if rev else None
+        self._got_rev, self._got = rev, self._load_once(rev) if rev else None
         return self._got
+
+    def _load_once(self, rev: int) -> m.KeyValue:
+        """As `load`, of what is not kept, for mostly it is about to be overwritten."""
+        return decode_record(self._recent.get(rev) or self._read(rev))
 
     def get_at(self, key: bytes, main: int) -> m.KeyValue | None:
         """What a key had at a revision that is not compacted."""
@@ -186,13 +192,20 @@ class Versions:
 
     def load(self, rev: int) -> m.KeyValue:
         """The version written at a revision of the index."""
-        return decode_record(self._raw(rev))
+        return decode_record(self._record(rev))
 
     def load_without_value(self, rev: int) -> m.KeyValue:
         """As `load`, without the value."""
-        return decode_without_value(self._raw(rev))
+        return decode_without_value(self._record(rev))
 
-    def _raw(self, rev: int) -> bytes:
+    def _record(self, rev: int) -> bytes:
+        record = self._recent.get(rev)
+        if record is None:
+            record = self._read(rev)
+            self._recent.keep(rev, record)
+        return record
+
+    def _read(self, rev: int) -> bytes:
         raw = self._writes.get(record_key(rev))
         if raw is None:
             raise LookupError(
