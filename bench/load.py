@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -139,7 +140,10 @@ class Runner:
 
 
 def _wait_for_rest(servers: Sequence[Server]) -> None:
-    """Until servers that were under load do next to nothing: what they put off must not fall into another's turn."""
+    """Until servers that were under load do next to nothing, and the disk has what they wrote.
+
+    What they put off, or the system for them, must not fall into another's turn.
+    """
     pids = [server.pid for server in servers]
 
     def at_rest() -> bool | None:
@@ -148,6 +152,7 @@ def _wait_for_rest(servers: Sequence[Server]) -> None:
         return Usage.of(*pids).cpu_seconds - before <= REST_CORES * REST_LOOK_SECONDS or None
 
     wait_for(at_rest, "servers that are not measured to come to rest", seconds_max=REST_SECONDS_MAX)
+    os.sync()
 
 
 def _say(number: int, kind: str, line: Line, sample: Measurement) -> None:

@@ -4,7 +4,7 @@
     └─ with recover(...): data directory locked, log and engine open            (closed last, on every exit)
        └─ core nursery:        driver, ticks, applier
           └─ peers nursery:       peer listener, transport
-             └─ upkeep nursery:      reads, watches, compaction, versions, leases, publish, purge, descriptors
+             └─ upkeep nursery:      reads, watches, compaction, versions, leases, publish, purge, ...
                 └─ clients nursery:     client listener, until the stop
 
 Each level outlives what is inside it. A stop ends the clients first, with a moment for requests in flight; then the

@@ -22,6 +22,11 @@ class CountingEngine(MemoryEngine):
     def __init__(self) -> None:
         super().__init__()
         self.writes: list[tuple[int, bool]] = []
+        self.gets = 0
+
+    def get(self, key: bytes, /) -> bytes | None:
+        self.gets += 1
+        return super().get(key)
 
     def write(self, batch: Sequence[tuple[bytes, bytes | None]], /, *, sync: bool = False) -> None:
         self.writes.append((len(batch), sync))
@@ -399,3 +404,38 @@ def test_an_interrupted_compaction_goes_on_after_a_restart(machine: StateMachine
     assert again.store.revision == 8  # the tombstones at the compact revision are there; the rest is gone
     assert len(list(again.store.records(0, 8))) == 3
     assert StateMachine.open(engine=engine).store.revision == 8
+
+
+def keys_and_values(machine: StateMachine, revision: int = 0) -> list[tuple[bytes, bytes]]:
+    answer = machine.store.range(m.RangeRequest(key=b"a", range_end=b"z", revision=revision))
+    return [(kv.key, kv.value) for kv in answer.kvs]
+
+
+def test_what_ranges_read_before_is_never_out_of_date(machine: StateMachine, engine: CountingEngine) -> None:
+    do(machine, put(b"a", b"1"), put(b"b", b"1"))  # revisions 2 and 3
+    assert keys_and_values(machine) == keys_and_values(machine) == [(b"a", b"1"), (b"b", b"1")]
+    do(machine, put(b"a", b"2"))
+    assert keys_and_values(machine) == [(b"a", b"2"), (b"b", b"1")]
+    assert keys_and_values(machine, revision=3) == [(b"a", b"1"), (b"b", b"1")]
+    everything = m.RangeRequest(key=b"a", range_end=b"z")
+    changed = [m.RequestOp(request_put=put(b"b", b"3")), m.RequestOp(request_range=everything)]
+    (answer,) = do(machine, m.TxnRequest(success=changed))
+    seen = answer.responses[1].response_range.kvs  # type: ignore[attr-defined] # of a transaction
+    assert [(kv.key, kv.value) for kv in seen] == [(b"a", b"2"), (b"b", b"3")]
+    do(machine, m.DeleteRangeRequest(key=b"a"), m.CompactionRequest(revision=5))
+    assert keys_and_values(machine) == [(b"b", b"3")]
+    with pytest.raises(ApiError, match="compacted"):
+        keys_and_values(machine, revision=3)
+    machine.reload(engine)
+    assert keys_and_values(machine) == [(b"b", b"3")]
+
+
+def test_a_range_asks_the_engine_once_for_each_version(machine: StateMachine, engine: CountingEngine) -> None:
+    do(machine, put(b"a"), put(b"b"))
+    keys_and_values(machine)
+    asked = engine.gets
+    keys_and_values(machine)
+    assert engine.gets == asked
+    do(machine, put(b"b", b"new"))
+    keys_and_values(machine)
+    assert engine.gets == asked + 1

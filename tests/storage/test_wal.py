@@ -163,11 +163,13 @@ def test_a_start_reads_behind_its_marker_and_older_segments_can_go() -> None:
         if index in (90, 180):
             log.save_snapshot(WalSnapshot(index, 1, voters))
     assert read_markers(fs, WAL) == [START, WalSnapshot(90, 1, voters), WalSnapshot(180, 1, voters)]
-    assert log.purge(1) == []
+    assert log.give_up(1) == []
     log.release_to(90)
     before = len(segments(fs))
-    removed = log.purge(1)
+    removed = log.give_up(1)
     assert removed
+    assert len(segments(fs)) == before
+    log.remove(removed)
     assert len(segments(fs)) == before - len(removed)
     assert read_markers(fs, WAL) == [WalSnapshot(90, 1, voters), WalSnapshot(180, 1, voters)]
     for start in (90, 180):
@@ -177,8 +179,8 @@ def test_a_start_reads_behind_its_marker_and_older_segments_can_go() -> None:
     with pytest.raises(WalDamage, match="needs an earlier one"):
         WriteAheadLog.open(fs=fs, directory=WAL, start=START)
     log.release_to(180)
-    assert log.purge(1000) == []
-    assert log.purge(1)
+    assert log.give_up(1000) == []
+    assert log.give_up(1)
 
 
 def test_a_marker_that_is_not_there_or_of_another_term_is_refused() -> None:
@@ -349,7 +351,7 @@ def test_a_failure_while_a_log_is_made_opened_or_purged_is_one_of_the_disk() -> 
     log.release_to(240)
     fs.fail_sync()
     with pytest.raises(DiskFailure, match="purging"):
-        log.purge(1)
+        log.remove(log.give_up(1))
 
 
 def test_a_full_disk_stops_the_log_and_a_restart_finds_what_was_synced() -> None:

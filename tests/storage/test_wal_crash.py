@@ -104,7 +104,7 @@ class Scenario:
         self.synced = len(self.states) - 1
         self.marker = index
         self.log.release_to(index)
-        self.log.purge(1)
+        self.log.remove(self.log.give_up(1))
 
     def _take_image(self, operation: str) -> None:
         image = Image(self.fs.clone(), operation, self.created, self.synced, list(self.states), self.marker)

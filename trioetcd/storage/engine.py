@@ -139,10 +139,10 @@ class LevelEngine:
             changes.write()
             if sync:
                 note_synced(self._path)
-            self._files.note_written(changes.approximate_size())
         except (plyvel.Error, OSError) as error:
             self._failure = EngineDamage(self._path, str(error))
             raise self._failure from error
+        self._files.note_written(changes.approximate_size())
 
     def view(self) -> LevelView:
         """See `Engine`."""

@@ -165,6 +165,8 @@ class EngineReceiver:
         """Take the next bytes; writes at most what they complete. `TransferDamage`, or `EngineDamage` of the disk."""
         for pairs in self._reader.feed(data):
             self._engine.write(pairs)
+        if (close := self._engine.let_go()) is not None:  # Nobody else looks after an engine that is not in use.
+            close()
 
     def finish(self) -> TransferTotal:
         """Verify that all has come; the engine is closed and durable on return. `TransferDamage` if not."""

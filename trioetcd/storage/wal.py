@@ -12,7 +12,7 @@ yet takes zeros along, up to the next boundary of 64 KiB, and those that follow 
 change nothing that a reader sees, after a crash as before.
 
 A write or sync that fails is final (`DiskFailure`): every later call raises the same. The methods block, and must not
-overlap: whoever runs `sync` in a thread waits for it before the next call.
+overlap, but for `remove`: whoever runs `sync` in a thread waits for it before the next call.
 """
 
 from __future__ import annotations
@@ -208,23 +208,29 @@ class WriteAheadLog:
         self.sync()
 
     def release_to(self, index: int) -> None:
-        """Say that a start will never again need what is before the snapshot at `index`: `purge` may remove it."""
+        """Say that a start will never again need what is before the snapshot at `index`: it may be given up."""
         needed = segments_from(self._names, index)
         if needed:
             self._released = max(self._released, needed[0].sequence)
 
-    def purge(self, max_files: int) -> list[str]:
-        """Remove the oldest released segments until at most `max_files` are left; returns their names."""
+    def give_up(self, max_files: int) -> list[str]:
+        """Take the oldest released segments out of the log until at most `max_files` are left: their names.
+
+        They are still there; `remove` is for them, and after a crash before that a later purge finds them again.
+        """
         excess = max(len(self._names) - max(max_files, 1), 0)
-        removed = [name for name in self._names[:excess] if name.sequence < self._released]
+        given_up = [name for name in self._names[:excess] if name.sequence < self._released]
+        self._names = [name for name in self._names if name not in given_up]
+        return [str(name) for name in given_up]
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove segments that were given up, durably. The one method that may run in a thread beside the others."""
         try:
-            for name in removed:  # Oldest first, so that a crash leaves no gap.
-                self._fs.unlink(self._directory / str(name))
+            for name in names:  # Oldest first, so that a crash leaves no gap.
+                self._fs.unlink(self._directory / name)
                 self._fs.sync_directory(self._directory)
-                self._names.remove(name)
         except OSError as error:
             raise self._fail("purging", error) from error
-        return [str(name) for name in removed]
 
     def close(self) -> None:
         """Close the files without a sync; what was not synced may be lost."""

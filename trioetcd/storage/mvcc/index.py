@@ -5,9 +5,9 @@ that have any. Two sorted lists hold the keys: those that live now, and those wh
 the common questions (the newest revision of a key, the number of keys in a range now) never look at history, and a
 compaction looks only at keys that have something to remove.
 
-Keys and numbers are no containers, and lists of them are untracked, so the cyclic garbage collector passes over all of
-it. Measured with 1,000,000 keys of 20 bytes and one revision each: 154 bytes a key, 3 s to build, 2.8 us to add a
-revision.
+Keys and numbers are no containers, and lists of them are untracked, so the cyclic garbage collector looks at nothing
+but one pointer a key that has earlier revisions. Measured with 1,000,000 keys of 20 bytes and one revision each: 154
+bytes a key, 3 s to build, 2.8 us to add a revision.
 """
 
 from __future__ import annotations

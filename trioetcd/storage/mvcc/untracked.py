@@ -3,7 +3,7 @@
 A list of keys or of revisions cannot be part of a cycle, for it holds nothing that refers to anything. Python itself
 passes over tuples and dicts of such; it looks through every list, though. With 800,000 keys that came since the start,
 a collection took 30 ms for the sorted keys alone, while everybody waited; so lists that an index of keys grows by are
-taken out (`PyObject_GC_UnTrack` of the C API, which a list's own end calls as well; 0.1 us).
+taken out (`PyObject_GC_UnTrack` of the C API, which a list's own end calls as well; 0.2 us).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def untracked(numbers: list[int]) -> list[int]:
 
 
 class SortedKeys(SortedList):  # type: ignore[misc] # it has no types
-    """A `SortedList` of `bytes`, whose parts are untracked."""
+    """A `SortedList` of `bytes`, whose parts are untracked, but for the one that an empty list begins with."""
 
     def __init__(self, keys: Iterable[bytes] = ()) -> None:
         super().__init__(keys)
