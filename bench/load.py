@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bench import generator, watch, wrk
-from bench.clusters import cluster, wait_for
+from bench.clusters import cluster, wait_for, wait_leader
 from bench.lines import Line, lines_table, meanings
 from bench.measure import Measurement, Usage
 from bench.options import Options
@@ -25,10 +26,10 @@ REST_LOOK_SECONDS = 0.3
 REST_SECONDS_MAX = 30.0
 NOTE = """
 Rates and latencies are medians over the rounds. In each, both servers begin with fresh directories and take turns line
-by line; the one whose turn it is not is at rest, and has been waited for. The ratio is trioetcd's rate over etcd's; of
-a paced workload, etcd's median latency over trioetcd's. `CPU` is what all members spend on one operation. `generator`
-is the most that the program which sends used of one core: as long as it is clearly below 100 %, the servers are what
-was measured."""
+by line; the one whose turn it is not has come to rest, and is stopped. The ratio is trioetcd's rate over etcd's; of a
+paced workload, etcd's median latency over trioetcd's. `CPU` is what all members spend on one operation. `generator` is
+the most that the program which sends used of one core: as long as it is clearly below 100 %, the servers are what was
+measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,7 @@ class Runner:
                 yield Line(name, workload.what, None)
 
     def run(self) -> None:
-        """All rounds. The order of the two servers alternates, so that neither is always the one that comes after.
+        """All rounds. The order of the two servers alternates, as the one that comes second has a slower disk.
 
         Both have their turn at a line within seconds, as the speed of a shared machine changes within minutes.
         """
@@ -110,9 +111,12 @@ class Runner:
                         self._measure_line(number, line, clusters)
 
     def _measure_line(self, number: int, line: Line, clusters: dict[str, Cluster]) -> None:
-        for kind, (leader, servers) in clusters.items():
-            _wait_for_rest([server for other in clusters.keys() - {kind} for server in clusters[other][1]])
-            sample = self.measure(workload_of(line.workload), leader, servers, line.connections)
+        for kind, (_, servers) in clusters.items():
+            others = [server.pid for other in clusters.keys() - {kind} for server in clusters[other][1]]
+            with _stopped(others):
+                leader = wait_leader(servers)  # another than before, perhaps, as they were stopped
+                sample = self.measure(workload_of(line.workload), leader, servers, line.connections)
+            _wait_for_rest([server.pid for server in servers])
             line.samples[kind].append(sample)
             _say(number, kind, line, sample)
 
@@ -139,19 +143,30 @@ class Runner:
         return replace(sample, server_cores=used / sample.seconds)
 
 
-def _wait_for_rest(servers: Sequence[Server]) -> None:
-    """Until servers that were under load do next to nothing, and the disk has what they wrote.
+@contextmanager
+def _stopped(pids: Sequence[int]) -> Iterator[None]:
+    """Let processes do nothing at all meanwhile: even at rest they tick, on a core that others need."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def _wait_for_rest(pids: Sequence[int]) -> None:
+    """Until processes that were under load do next to nothing, and the disk has what they wrote.
 
     What they put off, or the system for them, must not fall into another's turn.
     """
-    pids = [server.pid for server in servers]
 
     def at_rest() -> bool | None:
         before = Usage.of(*pids).cpu_seconds
         time.sleep(REST_LOOK_SECONDS)
         return Usage.of(*pids).cpu_seconds - before <= REST_CORES * REST_LOOK_SECONDS or None
 
-    wait_for(at_rest, "servers that are not measured to come to rest", seconds_max=REST_SECONDS_MAX)
+    wait_for(at_rest, "servers that were measured to come to rest", seconds_max=REST_SECONDS_MAX)
     os.sync()
 
 

@@ -57,7 +57,12 @@ def parse_arguments(pieces: Sequence[tuple[str, str]], arguments: Sequence[str] 
     add = parser.add_argument
     add("pieces", nargs="*", metavar="PIECE", help="what to measure; all, when none is named")
     add("--seconds", type=float, default=2.0, help="of each measurement under load, after a warm-up of one (default 2)")
-    add("--rounds", type=int, default=5, help="how often both servers take their turn (default 5)")
+    add(
+        "--rounds",
+        type=int,
+        default=4,
+        help="how often both take their turn; an even number is fair (default 4)",
+    )
     add("--connections", type=_numbers, default=(), help="numbers of connections, instead of each workload's own")
     add("--workloads", type=_names, default=(), help="of `load`: " + ", ".join(w.name for w in WORKLOADS))
     add("--members", type=int, default=1, help="of `load`: members of each cluster; the load goes to the leader")

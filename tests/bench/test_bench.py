@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
@@ -155,28 +156,43 @@ def test_a_line_is_a_row_and_comes_back_from_json() -> None:
     assert Line.from_json(line.to_json()) == line
 
 
-def test_both_servers_take_turns_line_by_line_after_the_other_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_servers_take_turns_line_by_line_while_the_other_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
 
     @contextlib.contextmanager
-    def fresh(kind: str, *_: object, **__: object) -> Iterator[tuple[str, list[str]]]:
+    def fresh(kind: str, *_: object, **__: object) -> Iterator[tuple[str, list[SimpleNamespace]]]:
         told.append(f"{kind} begins")
-        yield kind, [kind]
+        yield kind, [SimpleNamespace(pid=kind)]
         told.append(f"{kind} ends")
+
+    @contextlib.contextmanager
+    def stopped(pids: list[str]) -> Iterator[None]:
+        told.append(f"{pids} stopped")
+        yield
 
     def measure(_: object, workload: RequestWorkload, leader: str, *__: object) -> Measurement:
         told.append(f"{leader} {workload.name}")
         return measurement(100)
 
     monkeypatch.setattr(load, "cluster", fresh)
-    monkeypatch.setattr(load, "_wait_for_rest", lambda servers: told.append(f"{servers} rests"))
+    monkeypatch.setattr(load, "wait_leader", lambda servers: servers[0].pid)
+    monkeypatch.setattr(load, "_stopped", stopped)
+    monkeypatch.setattr(load, "_wait_for_rest", lambda pids: told.append(f"{pids} rests"))
     monkeypatch.setattr(load.Runner, "measure", measure)
     options = parse("load", "--workloads=put,range", "--connections=4", "--rounds=2")
     load.Runner(load.Load(groups=(options.workloads,)), options).run()
     turns = [
         *("etcd begins", "trioetcd begins"),
-        *("['trioetcd'] rests", "etcd put", "['etcd'] rests", "trioetcd put"),
-        *("['trioetcd'] rests", "etcd range", "['etcd'] rests", "trioetcd range"),
+        *(
+            "['trioetcd'] stopped",
+            "etcd put",
+            "['etcd'] rests",
+            "['etcd'] stopped",
+            "trioetcd put",
+            "['trioetcd'] rests",
+        ),
+        *("['trioetcd'] stopped", "etcd range", "['etcd'] rests"),
+        *("['etcd'] stopped", "trioetcd range", "['trioetcd'] rests"),
         *("trioetcd ends", "etcd ends"),
     ]
     swapped = [turn.replace("trioetcd", "?").replace("etcd", "trioetcd").replace("?", "etcd") for turn in turns]
