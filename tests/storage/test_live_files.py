@@ -13,7 +13,8 @@ from typing import Never
 import pytest
 
 from trioetcd.storage import engine, live_files
-from trioetcd.storage.engine import LevelEngine
+from trioetcd.storage.engine import LevelEngine, MemoryEngine
+from trioetcd.storage.engine_transfer import EngineReceiver, write_engine
 from trioetcd.storage.live_files import HELD_MAX, LOOK_BYTES, LiveFiles
 
 
@@ -204,4 +205,18 @@ def test_a_database_under_load_has_its_tables_begun(
                 close()
     assert {Path(name).suffix for name, _, _ in begun} == {".ldb"}
     assert all(size > 0 for _, _, size in begun)
+    assert descriptors(tmp_path / "db") == []
+
+
+def test_an_engine_that_is_received_holds_no_removed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(1)
+    source = MemoryEngine()
+    source.write([(b"r%06d" % number, random.randbytes(32 << 10)) for number in range(1_500)])
+    monkeypatch.setattr(engine, "WRITE_BUFFER_BYTES", 1 << 20)
+    receiver = EngineReceiver(path=tmp_path / "db")
+    with source.view() as view:
+        for piece in write_engine(view):
+            receiver.feed(piece)
+            assert len(descriptors(tmp_path / "db")) <= HELD_MAX + 10  # of which some are of LevelDB itself
+    receiver.finish()
     assert descriptors(tmp_path / "db") == []
