@@ -96,6 +96,17 @@ def test_terms_over_storage_and_what_is_unsaved() -> None:
         log.term(6)
 
 
+def test_a_snapshot_on_its_way_stands_for_all_before_it() -> None:
+    log = RaftLog(storage=stored(1, 2))
+    log.restore(Snapshot(SnapshotMetadata(index=9, term=3)))
+    log.append(entries(4, first=10))
+    assert [log.term(index) for index in (9, 10)] == [3, 4]
+    with pytest.raises(Compacted, match="the first index is 10"):
+        log.term(8)  # storage still has 3, and may go on to have anything
+    with pytest.raises(Unavailable, match="entry 11 lies after the last index 10"):
+        log.term(11)
+
+
 def test_append_replaces_from_its_first_entry_on_but_nothing_committed() -> None:
     log = RaftLog(storage=stored(1, 1, 1))
     log.commit_to(3)
@@ -225,9 +236,9 @@ def test_stored_page_that_is_cut_is_not_continued_with_unsaved_entries() -> None
 def test_what_is_handed_out_is_not_handed_out_again() -> None:
     unstable = Unstable(offset=5)
     unstable.truncate_and_append(entries(1, 1, first=5))
-    assert unstable.has_next_entries
+    assert unstable.has_next
     unstable.accept_in_progress()
-    assert not unstable.has_next_entries
+    assert not unstable.has_next
     unstable.truncate_and_append(entries(1, first=7))
     assert [e.index for e in unstable.next_entries()] == [7]
     # What is replaced has to be saved anew, though it is being saved.
@@ -249,12 +260,13 @@ def test_report_counts_for_exactly_the_entry_that_is_there(index: int, term: int
 
 def test_snapshot_is_dropped_by_its_own_report_only() -> None:
     unstable = Unstable(offset=5)
-    assert unstable.last_index is None
     unstable.restore(Snapshot(SnapshotMetadata(index=9, term=3)))
-    assert (unstable.last_index, unstable.term(9), unstable.term(8)) == (9, 3, None)
+    assert (unstable.offset, unstable.last_entry) == (10, None)
+    assert unstable.has_next
     assert unstable.next_snapshot() is not None
     unstable.accept_in_progress()
     assert unstable.next_snapshot() is None
+    assert not unstable.has_next
     unstable.stable_snapshot_to(8)
     assert unstable.snapshot is not None
     unstable.stable_snapshot_to(9)

@@ -37,18 +37,27 @@ def snapshot_saved(core: Core, snapshot: Snapshot) -> None:
     applied_to(core, snapshot.metadata.index)
 
 
+def saved(core: Core, *, term: int, last_index: int, last_term: int, snapshot: Snapshot | None) -> None:
+    """All that was unsaved when this was asked for, in `term`, is saved: up to an entry (0 for none), and a snapshot.
+
+    In an earlier term, entries may have been replaced since; see `storage_messages`. A snapshot is committed, and
+    holds in any.
+    """
+    if last_index and term == core.term:
+        core.log.unstable.stable_to(last_index, last_term)
+    if snapshot is not None:
+        snapshot_saved(core, snapshot)
+
+
 def handle_storage_append_response(core: Core, message: Message) -> None:
-    """The append thread has saved everything up to this message; see `storage_messages` for what its term is for."""
-    if message.index:
-        core.log.unstable.stable_to(message.index, message.log_term)
-    if message.snapshot is not None:
-        snapshot_saved(core, message.snapshot)
-
-
-def handle_late_storage_append_response(core: Core, message: Message) -> None:
-    """Saved in an earlier term: entries may have been replaced since. A snapshot is committed, and holds in any."""
-    if message.snapshot is not None:
-        snapshot_saved(core, message.snapshot)
+    """The append thread has saved everything up to this message."""
+    saved(
+        core,
+        term=message.term,
+        last_index=message.index,
+        last_term=message.log_term,
+        snapshot=message.snapshot,
+    )
 
 
 def handle_storage_apply_response(core: Core, message: Message) -> None:

@@ -36,8 +36,8 @@ class RaftLog:
 
     def last_index(self) -> int:
         """The last entry, saved or not."""
-        last = self.unstable.last_index
-        return self._storage.last_index() if last is None else last
+        unstable = self.unstable
+        return unstable.offset + len(unstable.entries) - 1
 
     def last_term(self) -> int:
         """The term of the last entry."""
@@ -45,14 +45,18 @@ class RaftLog:
 
     def term(self, index: int) -> int:
         """The term of an entry in [first_index - 1, last_index]; `Compacted` before, `Unavailable` after."""
-        term = self.unstable.term(index)
-        if term is not None:
-            return term
-        if index + 1 < self.first_index():
+        unstable = self.unstable
+        position = index - unstable.offset
+        if position >= 0:
+            if position >= len(unstable.entries):
+                raise Unavailable(f"entry {index} lies after the last index {self.last_index()}")
+            return unstable.entries[position].term
+        snapshot = unstable.snapshot
+        if snapshot is None or index > snapshot.metadata.index:
+            return self._storage.term(index)
+        if index < snapshot.metadata.index:
             raise Compacted(f"the term of entry {index} is compacted: the first index is {self.first_index()}")
-        if index > self.last_index():
-            raise Unavailable(f"entry {index} lies after the last index {self.last_index()}")
-        return self._storage.term(index)
+        return snapshot.metadata.term
 
     def term_or_zero(self, index: int) -> int:
         """The term of an entry, or 0, which is no term, if it is not known."""
@@ -196,13 +200,13 @@ class RaftLog:
         self.commit_to(index)
         return True
 
-    def _appliable_index(self, allow_unstable: bool) -> int:  # noqa: FBT001 (private, named at both callers)
+    def _appliable_index(self, allow_unstable: bool) -> int:  # noqa: FBT001 (private, named at all callers)
+        if self._applying_paused or self.unstable.snapshot is not None:  # a snapshot on its way comes first, alone
+            return self.applying
         return self.committed if allow_unstable else min(self.committed, self.unstable.offset - 1)
 
     def has_next_committed(self, *, allow_unstable: bool) -> bool:
-        """Whether there is something to apply. A snapshot on its way comes first, alone."""
-        if self._applying_paused or self.unstable.snapshot is not None:
-            return False
+        """Whether there is something to apply."""
         return self.applying < self._appliable_index(allow_unstable)
 
     def next_committed(self, *, allow_unstable: bool) -> Sequence[Entry]:
@@ -210,10 +214,10 @@ class RaftLog:
 
         Entries can be committed by others before they are saved here; they are handed out only if `allow_unstable`.
         """
-        if not self.has_next_committed(allow_unstable=allow_unstable):
+        end = self._appliable_index(allow_unstable) + 1
+        if self.applying + 1 >= end:
             return ()
-        room = self.max_applying_size_bytes - self._applying_size
-        return self.slice(self.applying + 1, self._appliable_index(allow_unstable) + 1, room)
+        return self.slice(self.applying + 1, end, self.max_applying_size_bytes - self._applying_size)
 
     def accept_applying(self, entries: Sequence[Entry], *, allow_unstable: bool) -> None:
         """Note that these were handed out to be applied."""

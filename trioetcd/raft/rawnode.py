@@ -22,7 +22,7 @@ from trioetcd.raft.core import Core
 from trioetcd.raft.errors import ProposalDropped, RaftInvariantError, StepLocalMessage, StepPeerNotFound
 from trioetcd.raft.ready import Ready
 from trioetcd.raft.status import BasicStatus, Status, basic_status, full_status
-from trioetcd.raft.storage_messages import append_request, append_response, apply_request
+from trioetcd.raft.storage_messages import append_request, apply_request
 from trioetcd.raft.types import (
     LOCAL_APPEND_THREAD,
     LOCAL_APPLY_THREAD,
@@ -62,6 +62,7 @@ _RESPONSES = frozenset(
         MessageType.PRE_VOTE_RESP,
     }
 )
+_NO_ENTRY = Entry(0, 0)
 _THREADS = frozenset({LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD})
 
 
@@ -82,6 +83,8 @@ class RawNode:
         self._last_soft_state = core.soft_state()
         self._last_hard_state = core.hard_state()
         self._accepted: Ready | None = None  # handed out, not advanced; synchronous storage only
+        self._accepted_term = 0  # in which it was handed out,
+        self._accepted_last = _NO_ENTRY  # and what was last in the log then and not saved
         self._on_advance: list[Message] = []  # what this member tells itself when `_accepted` is done
 
     # -- what goes in -------------------------------------------------------------------------------------------
@@ -168,16 +171,15 @@ class RawNode:
 
     def has_ready(self) -> bool:
         """Whether `ready` would have anything to do in it."""
-        core = self._core
+        core, log = self._core, self._core.log
         return bool(
             core.messages
             or core.messages_after_save
             or core.read_states
-            or core.log.unstable.has_next_entries
-            or core.log.has_next_committed(allow_unstable=not self._async)
+            or log.unstable.has_next
+            or log.has_next_committed(allow_unstable=not self._async)
             or self._hard_state() is not self._last_hard_state
             or self._soft_state() is not self._last_soft_state
-            or core.log.unstable.next_snapshot() is not None
         )
 
     def ready(self) -> Ready:
@@ -197,7 +199,7 @@ class RawNode:
         if self._async:
             now, after = self._async_messages(entries, changed_state, snapshot, committed)
         else:
-            now, after = self._sync_messages(snapshot, ballot_changed=ballot_changed)
+            now, after = self._sync_messages(ballot_changed=ballot_changed)
         ready = Ready(
             soft_state=None if soft_state is self._last_soft_state else soft_state,
             hard_state=changed_state,
@@ -236,6 +238,8 @@ class RawNode:
             core.log.accept_applying(ready.committed_entries, allow_unstable=not self._async)
         if not self._async:
             self._accepted = ready
+            self._accepted_term = core.term
+            self._accepted_last = core.log.unstable.last_entry or _NO_ENTRY
 
     def _async_messages(
         self,
@@ -253,9 +257,7 @@ class RawNode:
             messages.append(apply_request(core, committed))
         return messages, ()
 
-    def _sync_messages(
-        self, snapshot: Snapshot | None, *, ballot_changed: bool
-    ) -> tuple[Sequence[Message], Sequence[Message]]:
+    def _sync_messages(self, *, ballot_changed: bool) -> tuple[Sequence[Message], Sequence[Message]]:
         """Split the messages by what they wait for, and keep those to this member until `advance`.
 
         A leader may send its entries while it saves them itself (thesis 10.2.1), as it counts its own save only when
@@ -266,9 +268,6 @@ class RawNode:
         after: list[Message] = []
         for message in core.messages_after_save:
             (self._on_advance if message.to == own else after).append(message)
-        report = append_response(core, snapshot)
-        if report is not None:
-            self._on_advance.append(report)
         if core.state is StateType.LEADER and not ballot_changed:
             return core.messages, after
         return (), core.messages + after
@@ -287,6 +286,14 @@ class RawNode:
         messages, self._on_advance = self._on_advance, []
         for message in messages:
             step.step(self._core, message)
+        last = self._accepted_last
+        applying.saved(
+            self._core,
+            term=self._accepted_term,
+            last_index=last.index,
+            last_term=last.term,
+            snapshot=ready.snapshot,
+        )
         if ready.committed_entries:
             applying.entries_applied(self._core, ready.committed_entries)
 

@@ -44,14 +44,15 @@ def send_append(core: Core, to: int, *, if_empty: bool = True) -> bool:
     window was lost, the answer to it tells.
     """
     progress = core.tracker.progress[to]
-    if progress.paused:
+    log = core.log
+    lacks_some = progress.next <= log.last_index()
+    if progress.paused or not (lacks_some or if_empty):
         return False
     previous = progress.next - 1
-    log = core.log
     try:
         previous_term = log.term(previous)
         entries: Sequence[Entry] = ()
-        if progress.state is not _REPLICATE or not progress.inflights.full:
+        if lacks_some and (progress.state is not _REPLICATE or not progress.inflights.full):
             entries = log.entries(progress.next, core.config.max_size_per_msg)
     except Compacted:
         return _send_snapshot(core, to, progress)

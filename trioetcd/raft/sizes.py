@@ -16,10 +16,9 @@ from trioetcd.raft.types import NO_LIMIT, Entry
 
 def entry_size(entry: Entry) -> int:
     """The encoded size of one entry: three tagged varints (type in one byte), and the data with its length."""
-    size = 4 + varint_size(entry.term) + varint_size(entry.index)
-    if entry.data:
-        size += 1 + varint_size(len(entry.data)) + len(entry.data)
-    return size
+    term, index, _, data = entry
+    size = 4 + varint_size(term) + varint_size(index)
+    return size + 1 + varint_size(len(data)) + len(data) if data else size
 
 
 def varint_size(value: int) -> int:

@@ -133,4 +133,4 @@ def _answer_earlier_term(core: Core, message: Message) -> None:
         # Members that were candidates before pre-vote came could be stuck in a higher term with a shorter log.
         core.send(Message(MessageType.PRE_VOTE_RESP, to=message.from_, term=core.term, reject=True))
     elif kind == MessageType.STORAGE_APPEND_RESP:
-        applying.handle_late_storage_append_response(core, message)
+        applying.handle_storage_append_response(core, message)

@@ -71,7 +71,7 @@ class MemoryStorage:
         """See `LogStorage`."""
         offset = self._entries[0].index
         if index < offset:
-            raise Compacted(f"the term of entry {index} is compacted: the first is of {offset}")
+            raise Compacted(f"the term of entry {index} is compacted: the first index is {self.first_index()}")
         if index - offset >= len(self._entries):
             raise Unavailable(f"entry {index} is not stored: the last is {self.last_index()}")
         return self._entries[index - offset].term

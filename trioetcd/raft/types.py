@@ -7,7 +7,8 @@ thesis, or of another implementation, is at home.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -145,7 +146,7 @@ class Message:
     reject: bool = False
     reject_hint: int = 0
     context: bytes = b""
-    responses: list[Message] = field(default_factory=list)
+    responses: Sequence[Message] = ()
 
 
 class ConfChangeType(IntEnum):

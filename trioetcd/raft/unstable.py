@@ -4,8 +4,8 @@
     ... offset-1 | offset ... in_progress-1 | in_progress ... last
                    being saved                 not handed out yet
 
-`offset` may lie before the end of what storage has: then the next save overwrites storage from there on. What is
-handed out to be saved stays readable here until it is known to be saved, so that reads never wait for a disk.
+`offset` may lie before the end of what storage has: then the next save overwrites storage from there on. So the log
+ends with the last entry here, or right before `offset` when there is none. What is handed out to be saved stays readable here until it is known to be saved, so that reads never wait for a disk.
 """
 
 from __future__ import annotations
@@ -26,29 +26,20 @@ class Unstable:
         self.snapshot: Snapshot | None = None
         self.snapshot_in_progress = False
 
-    @property
-    def last_index(self) -> int | None:
-        """The last index known here; None if storage has it all."""
-        if self.entries:
-            return self.offset + len(self.entries) - 1
-        return None if self.snapshot is None else self.snapshot.metadata.index
-
-    def term(self, index: int) -> int | None:
-        """The term of an entry here, or of the snapshot's last; None if it is not here."""
-        position = index - self.offset
-        if 0 <= position < len(self.entries):
-            return self.entries[position].term
-        if self.snapshot is not None and self.snapshot.metadata.index == index:
-            return self.snapshot.metadata.term
-        return None
-
     def next_entries(self) -> Sequence[Entry]:
         """What has not been handed out to be saved."""
         return self.entries[self.in_progress - self.offset :]
 
     @property
-    def has_next_entries(self) -> bool:
-        """Whether there are entries that have not been handed out to be saved."""
+    def last_entry(self) -> Entry | None:
+        """The last entry that storage does not have yet, if there is one."""
+        return self.entries[-1] if self.entries else None
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there is anything that has not been handed out to be saved."""
+        if self.snapshot is not None and not self.snapshot_in_progress:
+            return True
         return self.in_progress - self.offset < len(self.entries)
 
     def next_snapshot(self) -> Snapshot | None:

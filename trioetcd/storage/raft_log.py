@@ -59,7 +59,7 @@ class RaftLog:
         """See `LogStorage`."""
         position = index - self._entries[0].index
         if position < 0:
-            raise Compacted(f"the term of entry {index} is compacted: the first is of {self._entries[0].index}")
+            raise Compacted(f"the term of entry {index} is compacted: the first index is {self.first_index()}")
         if position >= len(self._entries):
             raise Unavailable(f"entry {index} is not stored: the last is {self.last_index()}")
         return self._entries[position].term

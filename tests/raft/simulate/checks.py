@@ -147,6 +147,9 @@ class Checks:
         log = core.log
         if not log.applied <= log.applying <= committed <= log.last_index():
             self._fail("applied <= committed <= last", f"{node.id}: {log.applied} {committed} {log.last_index()}")
+        stored = node.disk.live.last_index()
+        if log.unstable.last_entry is None and log.unstable.snapshot is None and log.last_index() != stored:
+            self._fail("what is saved ends where the log ends", f"{node.id}: {stored} {log.last_index()}")
 
     def _elected(self, node: Node, core: Core) -> None:
         term = core.term
