@@ -45,6 +45,34 @@ def batches_of(proposals: Proposals) -> list[Batch]:
     return list(iter(proposals.take_batch, None))
 
 
+async def test_few_are_in_flight_while_no_burst_is_served() -> None:
+    proposals = make_proposals()
+    assert not proposals.few_in_flight
+    assert not proposals.any_in_flight
+    for _ in range(3):
+        proposals.enqueue(put(b"k"), Held())
+    assert not proposals.few_in_flight, "they are not proposed yet"
+    assert proposals.take_batch() is not None
+    assert proposals.few_in_flight
+    proposals.enqueue(put(b"k"), Held())
+    assert not proposals.few_in_flight, "one waits, and more may follow"
+    assert proposals.take_batch() is not None
+    assert not proposals.few_in_flight, "four are a burst"
+    assert proposals.any_in_flight
+
+
+class Held:
+    """A waiter that no task stands behind."""
+
+    is_waiting = True
+
+    def wake(self, value: object) -> None:
+        raise AssertionError("nothing is applied here")
+
+    def fail(self, error: Exception) -> None:
+        raise AssertionError("nothing fails here")
+
+
 class Submissions:
     """Requests under way, and what became of each."""
 

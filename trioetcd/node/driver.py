@@ -22,6 +22,7 @@ from trioetcd.log import Logger
 from trioetcd.node.applier import Applier
 from trioetcd.node.disk import Disk
 from trioetcd.node.leadership import Leadership
+from trioetcd.node.look_out import LookOut
 from trioetcd.node.membership import MembershipView
 from trioetcd.node.parking import Signal
 from trioetcd.node.proposals import Proposals
@@ -81,6 +82,7 @@ class RaftDriver:
         self._membership = membership
         self._hard_state = hard_state  # the newest the core gave out; its commit may be ahead of the one on disk
         self._log = log
+        self._look_out = LookOut()
         self._rounds = 0
         self._is_busy = False  # with a round: no other may begin within it, nor after one that failed
         self._failure: Exception | None = None  # of a round that another task ran
@@ -147,6 +149,12 @@ class RaftDriver:
                 self._propose_waiting()
             self._snapshotter.take_if_due()
             self._is_busy = False
+            if self._proposals.few_in_flight:
+                await self._look_out.until(self._is_over)
+
+    def _is_over(self) -> bool:
+        """Whether what was proposed is applied, or something came that needs a round."""
+        return self._work.is_set or not self._proposals.any_in_flight
 
     def run_alone(self) -> None:
         """Do at once what waits to be proposed, if this member is the whole cluster and nothing else is under way.

@@ -28,6 +28,11 @@ class Signal:
             trio.lowlevel.reschedule(self._waiting)
             self._waiting = None
 
+    @property
+    def is_set(self) -> bool:
+        """Whether a wait would return at once."""
+        return self._is_set
+
     async def wait(self) -> None:
         """Return once the signal is set, and clear it. One task at a time; a checkpoint; cancellation loses nothing."""
         if self._is_set:

@@ -30,6 +30,7 @@ from trioetcd.storage.requests import (
 
 BATCH_BYTES_MAX: Final = 1 << 20  # etcd's MaxSizePerMsg: what one append message holds
 BATCH_REQUESTS_MAX: Final = 1024
+_FEW: Final = 3
 NOBODY: Final = 0
 """No batch has this id."""
 
@@ -121,6 +122,19 @@ class Proposals:
         size_bytes = encoded_size(waiting.request.op) + _ENVELOPE_BYTES
         if size_bytes > self._request_bytes_max or len(waiting.encoded) > PROPOSAL_BYTES_MAX:
             raise ApiError.of(ErrorKind.REQUEST_TOO_LARGE)
+
+    @property
+    def any_in_flight(self) -> bool:
+        """Whether anything was proposed that is not applied yet."""
+        return bool(self._in_flight)
+
+    @property
+    def few_in_flight(self) -> bool:
+        """Whether some requests are in flight but no burst is: few, and none waits, which may be the first of more."""
+        in_flight = self._in_flight.values()
+        if not in_flight or self._waiting or len(in_flight) > _FEW:
+            return False
+        return sum([len(batch.taken) for batch in in_flight]) <= _FEW
 
     async def gather(self) -> None:
         """Let a burst that is being read join what waits."""

@@ -5,7 +5,8 @@
                    being saved                 not handed out yet
 
 `offset` may lie before the end of what storage has: then the next save overwrites storage from there on. So the log
-ends with the last entry here, or right before `offset` when there is none. What is handed out to be saved stays readable here until it is known to be saved, so that reads never wait for a disk.
+ends with the last entry here, or right before `offset` when there is none. What is handed out to be saved stays
+readable here until it is known to be saved, so that reads never wait for a disk.
 """
 
 from __future__ import annotations
