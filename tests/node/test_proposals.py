@@ -61,13 +61,38 @@ async def test_few_are_in_flight_while_no_burst_is_served() -> None:
     assert proposals.any_in_flight
 
 
+async def test_answers_that_came_soon_make_the_next_worth_looking_out_for(autojump_clock: MockClock) -> None:
+    proposals = make_proposals()
+    assert proposals.are_answered_soon, "until it is known better"
+
+    async def answer(seconds: float) -> None:
+        waiter = Held()
+        proposals.enqueue(put(b"k"), waiter)
+        batch = proposals.take_batch()
+        assert batch is not None
+        await trio.sleep(seconds)
+        waiter.is_waiting = False
+        proposals.resolve(batch.id, [None])
+
+    for _ in range(100):
+        await answer(0.001)
+    await answer(60)
+    assert proposals.are_answered_soon, "one that is late does not matter"
+    for _ in range(100):
+        await answer(0.002)
+    assert not proposals.are_answered_soon
+    for _ in range(100):
+        await answer(0.001)
+    assert proposals.are_answered_soon
+
+
 class Held:
     """A waiter that no task stands behind."""
 
     is_waiting = True
 
     def wake(self, value: object) -> None:
-        raise AssertionError("nothing is applied here")
+        raise AssertionError("nobody is told here")
 
     def fail(self, error: Exception) -> None:
         raise AssertionError("nothing fails here")

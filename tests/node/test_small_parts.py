@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from trioetcd.config import StartRefused
 from trioetcd.log import null_logger
 from trioetcd.node.disk import Disk
 from trioetcd.node.leadership import Leadership
-from trioetcd.node.look_out import LOOKS, MISSES_MAX, TRY_EVERY, LookOut
+from trioetcd.node.look_out import NEAR_SECONDS, look_out
 from trioetcd.node.ownership import check_owner, write_owner
 from trioetcd.node.protocols import PeerStatus, TransportStatus
 from trioetcd.node.request_ids import RequestIds
@@ -227,50 +228,39 @@ async def test_the_first_election_is_hastened_only_where_it_may_be(
     assert len(ticked) == ticks
 
 
-async def test_a_look_out_ends_with_what_it_is_for(autojump_clock: MockClock) -> None:
-    look_out, turns = LookOut(), 0
-
-    def is_over() -> bool:
-        nonlocal turns
-        turns += 1
-        return turns == 7
-
-    for _ in range(TRY_EVERY - 1):
-        await look_out.until(is_over)
-    assert turns == 0, "at first it is not known to be worth while"
-    await look_out.until(is_over)
-    assert turns == 7
-    turns = 0
-    await look_out.until(is_over)
-    assert turns == 7, "it was, so it is tried again at once"
-
-
-async def test_a_look_out_that_was_in_vain_several_times_is_given_up_for_a_while(autojump_clock: MockClock) -> None:
-    look_out, turns = LookOut(), 0
-
-    def never() -> bool:
-        nonlocal turns
-        turns += 1
-        return False
-
-    for _ in range(TRY_EVERY):
-        await look_out.until(lambda: True)
-    for _ in range(TRY_EVERY):
-        await look_out.until(never)
-    assert turns == LOOKS * (MISSES_MAX + 1), "given up, and tried once more"
-
-
-async def test_others_have_their_turns_while_one_looks_out() -> None:
-    look_out, done = LookOut(), trio.Event()
+async def test_a_look_out_ends_with_what_it_is_for() -> None:
+    turns: list[str] = []
 
     async def work() -> None:
         for _ in range(5):
+            turns.append("work")
             await trio.lowlevel.checkpoint()
-        done.set()
 
-    for _ in range(TRY_EVERY - 1):
-        await look_out.until(done.is_set)
+    def is_over() -> bool:
+        turns.append("look")
+        return turns.count("work") == 5
+
     async with trio.open_nursery() as nursery:
         nursery.start_soon(work)
-        await look_out.until(done.is_set)
-        assert done.is_set()
+        await look_out(is_over, clock=lambda: 0.0)
+        assert turns.count("work") == 5
+        before = len(turns)
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await look_out(is_over, clock=lambda: 0.0)
+        assert len(turns) == before + 1, "it is over already, and that is no checkpoint"
+        assert not scope.cancelled_caught
+
+
+@pytest.mark.parametrize("tick_seconds", [0.0, NEAR_SECONDS / 7.5], ids=["the clock stands still", "time passes"])
+async def test_a_look_out_ends_when_it_takes_too_long(tick_seconds: float) -> None:
+    looks = 0
+    clock = count(0.0, tick_seconds)
+
+    def never() -> bool:
+        nonlocal looks
+        looks += 1
+        return False
+
+    await look_out(never, clock=lambda: next(clock))
+    assert looks == (8 if tick_seconds else 500)

@@ -36,7 +36,7 @@ messages = st.builds(
     reject=st.booleans(),
     reject_hint=ids,
     context=st.binary(max_size=10),
-    responses=st.just([]),
+    responses=st.just(()),
 )
 
 

@@ -22,7 +22,7 @@ from trioetcd.log import Logger
 from trioetcd.node.applier import Applier
 from trioetcd.node.disk import Disk
 from trioetcd.node.leadership import Leadership
-from trioetcd.node.look_out import LookOut
+from trioetcd.node.look_out import look_out
 from trioetcd.node.membership import MembershipView
 from trioetcd.node.parking import Signal
 from trioetcd.node.proposals import Proposals
@@ -82,7 +82,6 @@ class RaftDriver:
         self._membership = membership
         self._hard_state = hard_state  # the newest the core gave out; its commit may be ahead of the one on disk
         self._log = log
-        self._look_out = LookOut()
         self._rounds = 0
         self._is_busy = False  # with a round: no other may begin within it, nor after one that failed
         self._failure: Exception | None = None  # of a round that another task ran
@@ -149,8 +148,8 @@ class RaftDriver:
                 self._propose_waiting()
             self._snapshotter.take_if_due()
             self._is_busy = False
-            if self._proposals.few_in_flight:
-                await self._look_out.until(self._is_over)
+            if self._leadership.is_leader and self._proposals.few_in_flight and self._proposals.are_answered_soon:
+                await look_out(self._is_over, clock=trio.current_time)
 
     def _is_over(self) -> bool:
         """Whether what was proposed is applied, or something came that needs a round."""

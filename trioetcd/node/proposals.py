@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from trioetcd.api.errors import ApiError, Code, ErrorKind
 from trioetcd.api.proto_codec import encoded_size
 from trioetcd.node.gathering import gather
+from trioetcd.node.look_out import NEAR_SECONDS
 from trioetcd.node.parking import Parked, Signal, Waiter
 from trioetcd.storage.requests import (
     PROPOSAL_BYTES_MAX,
@@ -31,6 +32,7 @@ from trioetcd.storage.requests import (
 BATCH_BYTES_MAX: Final = 1 << 20  # etcd's MaxSizePerMsg: what one append message holds
 BATCH_REQUESTS_MAX: Final = 1024
 _FEW: Final = 3
+_ANSWER_WEIGHT: Final = 0.05  # of the newest batch in the average of how soon they are answered
 NOBODY: Final = 0
 """No batch has this id."""
 
@@ -94,6 +96,7 @@ class Proposals:
         self._waiting: deque[_Waiting] = deque()
         self._in_flight: OrderedDict[int, Batch] = OrderedDict()
         self._failed = 0
+        self._answer_seconds = 0.0  # an average
 
     async def submit(self, request: RaftRequest, *, bounded: bool = True) -> object:
         """Replicate and apply a request; return its response.
@@ -127,6 +130,11 @@ class Proposals:
     def any_in_flight(self) -> bool:
         """Whether anything was proposed that is not applied yet."""
         return bool(self._in_flight)
+
+    @property
+    def are_answered_soon(self) -> bool:
+        """Whether the last batches were applied so soon after they came that the next is worth looking out for."""
+        return self._answer_seconds < NEAR_SECONDS
 
     @property
     def few_in_flight(self) -> bool:
@@ -194,6 +202,9 @@ class Proposals:
         batch = self._in_flight.pop(batch_id, None)
         if batch is None:
             return
+        # What is late counts as only so late, as a disk is now and then.
+        seconds = min(self._clock() - batch.taken[0].submitted_at, 2 * NEAR_SECONDS)
+        self._answer_seconds += (seconds - self._answer_seconds) * _ANSWER_WEIGHT
         for one, result in zip(batch.taken, results, strict=True):
             if not one.waiter.is_waiting:
                 self._failed += 1

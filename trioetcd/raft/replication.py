@@ -45,14 +45,14 @@ def send_append(core: Core, to: int, *, if_empty: bool = True) -> bool:
     """
     progress = core.tracker.progress[to]
     log = core.log
-    lacks_some = progress.next <= log.last_index()
-    if progress.paused or not (lacks_some or if_empty):
+    is_level = progress.next == log.last_index() + 1
+    if progress.paused or (is_level and not if_empty):
         return False
     previous = progress.next - 1
     try:
         previous_term = log.term(previous)
         entries: Sequence[Entry] = ()
-        if lacks_some and (progress.state is not _REPLICATE or not progress.inflights.full):
+        if not is_level and (progress.state is not _REPLICATE or not progress.inflights.full):
             entries = log.entries(progress.next, core.config.max_size_per_msg)
     except Compacted:
         return _send_snapshot(core, to, progress)

@@ -68,7 +68,7 @@ def append_request(
         commit=saved.commit,
         entries=tuple(entries),
         snapshot=snapshot,
-        responses=responses,
+        responses=tuple(responses),
     )
 
 
@@ -77,5 +77,5 @@ def apply_request(core: Core, entries: Sequence[Entry]) -> Message:
     committed = tuple(entries)
     report = Message(MessageType.STORAGE_APPLY_RESP, to=core.id, from_=LOCAL_APPLY_THREAD, entries=committed)
     return Message(
-        MessageType.STORAGE_APPLY, to=LOCAL_APPLY_THREAD, from_=core.id, entries=committed, responses=[report]
+        MessageType.STORAGE_APPLY, to=LOCAL_APPLY_THREAD, from_=core.id, entries=committed, responses=(report,)
     )

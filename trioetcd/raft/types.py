@@ -7,7 +7,6 @@ thesis, or of another implementation, is at home.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -146,7 +145,7 @@ class Message:
     reject: bool = False
     reject_hint: int = 0
     context: bytes = b""
-    responses: Sequence[Message] = ()
+    responses: tuple[Message, ...] = ()
 
 
 class ConfChangeType(IntEnum):

@@ -266,7 +266,7 @@ class Node:
         requests = [message for message in messages if message.type is MessageType.VOTE]
         for message in messages if requests else ():
             if message.to == LOCAL_APPEND_THREAD:
-                message.responses += requests
+                message.responses = (*message.responses, *requests)
                 return [message for message in messages if message.type is not MessageType.VOTE]
         return messages
 
