@@ -31,8 +31,6 @@ from trioetcd.storage.requests import (
 
 BATCH_BYTES_MAX: Final = 1 << 20  # etcd's MaxSizePerMsg: what one append message holds
 BATCH_REQUESTS_MAX: Final = 1024
-_FEW: Final = 3
-_ANSWER_WEIGHT: Final = 0.05  # of the newest batch in the average of how soon they are answered
 NOBODY: Final = 0
 """No batch has this id."""
 
@@ -40,6 +38,8 @@ DROPPED: Final = (Code.UNKNOWN, "raft proposal dropped")
 """The core refused: leadership is being transferred, or too much is uncommitted (etcd-raft's ErrProposalDropped)."""
 WAITING_REQUESTS_MAX: Final = 5000  # etcd refuses when so many entries are committed but not applied
 
+_FEW: Final = 3  # below what `gathering` takes for a burst
+_ANSWER_WEIGHT: Final = 0.05  # of the newest batch in the average of how soon they are answered
 
 # What etcd's InternalRaftRequest adds to the request it holds: a header of 11 bytes (one less where the ID in it is
 # small) with tag and length of 3, and the request's own tag and length of 4. `--max-request-bytes` is about that form.

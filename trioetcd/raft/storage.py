@@ -13,7 +13,8 @@ from trioetcd.raft.types import ConfState, Entry, HardState, Snapshot, SnapshotM
 class LogStorage(Protocol):
     """The saved log, as far as it is not compacted, and the latest snapshot. The core reads it and never writes it.
 
-    Everything that a `Ready` asked to be saved must be readable here once it was reported saved.
+    Everything that a `Ready` asked to be saved must be readable here once it was reported saved, and nothing may come
+    behind it that no `Ready` asked for: where the log ends is not asked again after the start.
     """
 
     def initial_state(self) -> tuple[HardState, ConfState]:
